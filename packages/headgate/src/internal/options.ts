@@ -1,0 +1,79 @@
+/**
+ * The rules of the options, in one table: what each must be, and what it is when left out. Nothing is clamped; all
+ * problems are found at once; a name that is not in the table is a problem too.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { ConfigError, type ConfigProblem } from "../PoolError.ts"
+
+export interface Rule {
+  readonly rule: string
+  readonly holds: (value: unknown) => boolean
+}
+
+const integer = (minimum: number, maximum: number, text: string): Rule => ({
+  rule: `must be ${text}`,
+  holds: (value) => typeof value === "number" && Number.isInteger(value) && value >= minimum && value <= maximum
+})
+const boolean: Rule = { rule: "must be true or false", holds: (value) => typeof value === "boolean" }
+const positiveDuration: Rule = {
+  rule: "must be a duration above zero, such as \"1 second\" or a number of milliseconds",
+  holds: (value) => durationMs(value) > 0
+}
+
+const isDurationInput = (value: unknown): value is Duration.Input =>
+  typeof value === "number" || typeof value === "string" || typeof value === "bigint" || Duration.isDuration(value)
+
+/** Milliseconds of a duration, NaN if it is none. */
+export const durationMs = (value: unknown): number =>
+  isDurationInput(value)
+    ? Option.match(Duration.fromInput(value), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+    : Number.NaN
+
+export const GiB = 1 << 30
+
+export const poolRules: { readonly [field: string]: Rule } = {
+  name: { rule: "must be a text that is not empty", holds: (value) => typeof value === "string" && value !== "" },
+  limit: integer(2, Number.MAX_SAFE_INTEGER, "an integer of at least 2"),
+  reserve: integer(1, Number.MAX_SAFE_INTEGER, "an integer of at least 1"),
+  bufferSize: integer(1, GiB, "an integer of bytes from 1 to 1 GiB"),
+  prealloc: integer(0, Number.MAX_SAFE_INTEGER, "an integer of at least 0"),
+  maxWaiting: {
+    rule: "must be an integer of at least 0, or Infinity",
+    holds: (value) => typeof value === "number" && value >= 0 && (Number.isInteger(value) || value === Infinity)
+  },
+  ageAfter: positiveDuration,
+  leakThreshold: positiveDuration,
+  trackOrigins: boolean,
+  wipe: boolean,
+  debug: boolean,
+  allocate: { rule: "must be a function of a size in bytes", holds: (value) => typeof value === "function" }
+}
+
+export const schedulerRules: { readonly [field: string]: Rule } = {
+  runQueueDepth: integer(1, Number.MAX_SAFE_INTEGER, "an integer of at least 1")
+}
+
+export const problemsOf = (
+  options: object,
+  rules: { readonly [field: string]: Rule }
+): Array<ConfigProblem> =>
+  Object.entries(options).flatMap(([field, value]) => {
+    const rule = Object.hasOwn(rules, field) ? rules[field] : undefined
+    if (rule === undefined) {
+      return [{ field, value, rule: `is not an option; those are ${Object.keys(rules).join(", ")}` }]
+    }
+    return value === undefined || rule.holds(value) ? [] : [{ field, value, rule: rule.rule }]
+  })
+
+/** `reserve < limit` and `prealloc <= limit`; asked only once each number by itself is right. */
+export const problemsBetween = (limit: number, reserve: number, prealloc: number): Array<ConfigProblem> => {
+  const problems: Array<ConfigProblem> = []
+  if (reserve >= limit) problems.push({ field: "reserve", value: reserve, rule: `must be below limit (${limit})` })
+  if (prealloc > limit) problems.push({ field: "prealloc", value: prealloc, rule: `must not exceed limit (${limit})` })
+  return problems
+}
+
+export const failOn = (problems: ReadonlyArray<ConfigProblem>): Effect.Effect<void, ConfigError> =>
+  problems.length === 0 ? Effect.void : Effect.fail(new ConfigError({ problems }))

@@ -1,0 +1,528 @@
+/**
+ * The face of a pool: leases around the gate's areas, and effects around its decisions.
+ *
+ * Invariant: an area that left the gate is in exactly one live lease, and every lease has somebody bound to give it back: a
+ * finalizer installed in the same uninterruptible step in which ownership began, or the caller of a door. Waiting alone is
+ * interruptible; whoever is interrupted while waiting leaves the gate, which passes a grant on.
+ */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import type { BufferPool, BufferPoolOptions, PoolSnapshot } from "../BufferPool.ts"
+import type { ByteBuffer } from "../ByteBuffer.ts"
+import type { Criticality } from "../Criticality.ts"
+import { isCriticality, level, order } from "../Criticality.ts"
+import {
+  AllocationFailed,
+  BufferMisuse,
+  BufferUnavailable,
+  type ConfigError,
+  PoolClosed,
+  type Shortage,
+  WaitRefused
+} from "../PoolError.ts"
+import type { News, Waiter as PublicWaiter, WaiterOptions, Waiting, WaitQueue } from "../WaitQueue.ts"
+import { ageing } from "./ageing.ts"
+import { Lease, type Lender } from "./buffer.ts"
+import { Area, Gate, Waiter, wakesPerTurn } from "./gate.ts"
+import { Nesting } from "./nesting.ts"
+import { durationMs, failOn, poolRules, problemsBetween, problemsOf } from "./options.ts"
+import { runOf } from "./run.ts"
+import * as Turns from "./turns.ts"
+
+interface Settings {
+  readonly name: string
+  readonly limit: number
+  readonly reserve: number
+  readonly bufferSize: number
+  readonly prealloc: number
+  readonly maxWaiting: number
+  readonly ageAfterMs: number
+  readonly leakThresholdMs: number | undefined
+  readonly trackOrigins: boolean
+  readonly wipe: boolean
+  readonly debug: boolean
+  readonly allocate: (size: number) => Uint8Array<ArrayBuffer>
+}
+
+const settingsOf = (options: BufferPoolOptions): Settings => {
+  const limit = options.limit ?? 1024
+  return {
+    name: options.name ?? "default",
+    limit,
+    reserve: options.reserve ?? Math.min(3, limit - 1),
+    bufferSize: options.bufferSize ?? 64 * 1024,
+    prealloc: options.prealloc ?? 0,
+    maxWaiting: options.maxWaiting ?? Infinity,
+    ageAfterMs: durationMs(options.ageAfter ?? 1000),
+    leakThresholdMs: options.leakThreshold === undefined ? undefined : durationMs(options.leakThreshold),
+    trackOrigins: options.trackOrigins ?? false,
+    wipe: options.wipe ?? false,
+    debug: options.debug ?? false,
+    allocate: options.allocate ?? ((size) => new Uint8Array(size))
+  }
+}
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+type Refusal = PoolClosed | WaitRefused
+
+export class PoolImpl implements Lender {
+  readonly gate: Gate
+  readonly name: string
+  readonly bufferSize: number
+  readonly reserve: number
+  readonly waitQueue: WaitQueue["Service"]
+  private readonly settings: Settings
+  private readonly clock: Clock.Clock
+  private readonly fork: (effect: Effect.Effect<unknown>) => unknown
+  private readonly nesting: Nesting | undefined
+  private unavailable = 0
+  private refused = 0
+  private misuses = 0
+  private leaks = 0
+
+  constructor(settings: Settings, clock: Clock.Clock, turns: Turns.Turns, context: Context.Context<never>) {
+    this.settings = settings
+    this.name = settings.name
+    this.bufferSize = settings.bufferSize
+    this.reserve = settings.reserve
+    this.clock = clock
+    this.fork = Effect.runForkWith(context)
+    this.gate = new Gate({
+      limit: settings.limit,
+      reserve: settings.reserve,
+      maxWaiting: settings.maxWaiting,
+      create: () => settings.allocate(settings.bufferSize),
+      recycle: recycler(settings),
+      now: () => clock.currentTimeMillisUnsafe(),
+      timeTakes: settings.leakThresholdMs !== undefined,
+      checked: settings.debug,
+      schedule: turns({
+        perTurn: wakesPerTurn,
+        run: (max) => this.gate.flush(max),
+        pending: () => this.gate.pendingWakes > 0
+      }),
+      report: (error, waiter) =>
+        this.fork(
+          Effect.logError("a wake threw; its waiter declined the buffer", error).pipe(
+            Effect.annotateLogs({ pool: settings.name, target: String(waiter.target) })
+          )
+        )
+    })
+    this.nesting = settings.debug ? new Nesting(this.gate.ordinaryMargins) : undefined
+    this.waitQueue = {
+      pool: settings.name,
+      waiter: (options) => this.waiter(options),
+      takeOrWaitUnsafe: (waiter) => this.takeOrWaitUnsafe(waiter),
+      leaveUnsafe: (waiter) => this.gate.leave(this.own(waiter)),
+      favourUnsafe: (criticality) => this.gate.favour(criticality === undefined ? undefined : this.level(criticality)),
+      waiting: Effect.sync(() => this.waiting())
+    }
+  }
+
+  // ---- effects --------------------------------------------------------------------------------------------------------
+
+  readonly withBuffer = <A, E, R>(
+    criticality: Criticality,
+    use: (buffer: ByteBuffer) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | Refusal, R> =>
+    Effect.uninterruptibleMask((restore) =>
+      this.whenLent(
+        criticality,
+        restore,
+        (lease) =>
+          Effect.onExitPrimitive(restore(Effect.suspend(() => use(lease))), () => {
+            this.end(lease)
+            return undefined
+          })
+      )
+    )
+
+  readonly withBufferSync = <A>(
+    criticality: Criticality,
+    use: (buffer: ByteBuffer) => A
+  ): Effect.Effect<A, Refusal> =>
+    Effect.uninterruptibleMask((restore) =>
+      this.whenLent(criticality, restore, (lease) => {
+        try {
+          return Effect.succeed(use(lease))
+        } catch (error) {
+          return Effect.die(error)
+        } finally {
+          this.end(lease)
+        }
+      })
+    )
+
+  readonly acquire = (criticality: Criticality): Effect.Effect<ByteBuffer, Refusal, Scope.Scope> =>
+    Effect.suspend(() => {
+      let mine: Lease | undefined = undefined
+      const masked = Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Effect.scope, (scope) =>
+          this.whenLent(criticality, restore, (lease) => {
+            mine = lease
+            return this.untilClosed(scope, lease)
+          }))
+      )
+      // An interrupt (a timeout that lost its race) may arrive between ownership and the end of the mask: the caller never
+      // sees the buffer, so its scope must not keep it.
+      return Effect.onExitPrimitive(masked, (exit) => {
+        if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)
+        return undefined
+      })
+    })
+
+  readonly tryAcquire = (
+    criticality: Criticality
+  ): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed, Scope.Scope> =>
+    Effect.uninterruptible(
+      Effect.flatMap(Effect.scope, (scope): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed> => {
+        const failedBefore = this.gate.creationsFailed
+        const lease = this.tryTake(criticality)
+        if (lease !== undefined) return this.untilClosed(scope, lease)
+        if (this.gate.closed) return Effect.fail(new PoolClosed({ pool: this.name }))
+        return Effect.fail(this.unavailableAt(criticality, this.gate.creationsFailed > failedBefore))
+      })
+    )
+
+  readonly resize = (limit: number): Effect.Effect<void, ConfigError> =>
+    Effect.suspend(() => {
+      const problems = problemsOf({ limit }, poolRules)
+      if (problems.length === 0) problems.push(...problemsBetween(limit, this.reserve, 0))
+      return Effect.andThen(failOn(problems), Effect.sync(() => this.gate.resize(limit)))
+    })
+
+  readonly trim: Effect.Effect<void> = Effect.sync(() => this.gate.trim())
+
+  readonly snapshot: Effect.Effect<PoolSnapshot> = Effect.sync(() => this.picture())
+
+  // ---- doors for callbacks --------------------------------------------------------------------------------------------
+
+  readonly tryTakeUnsafe = (criticality: Criticality): ByteBuffer | undefined => this.tryTake(criticality)
+
+  readonly giveBackUnsafe = (buffer: ByteBuffer): void => {
+    const lease = this.lease(buffer)
+    if (!lease.live) throw this.misuse("a buffer was given back twice")
+    this.end(lease)
+  }
+
+  readonly pinUnsafe = (buffer: ByteBuffer): void => {
+    const lease = this.lease(buffer)
+    if (!lease.live) throw this.misuse("a buffer was pinned that had been given back")
+    lease.pins++
+    this.gate.pin(lease.area)
+  }
+
+  readonly unpinUnsafe = (buffer: ByteBuffer): void => {
+    const lease = this.lease(buffer)
+    if (lease.pins === 0) throw this.misuse("a buffer was unpinned that nothing pins")
+    lease.pins--
+    this.gate.unpin(lease.area)
+    if (lease.live) lease.holder?.maybeEmpty(lease)
+  }
+
+  misuse(fact: string): BufferMisuse {
+    this.misuses++
+    return new BufferMisuse({ pool: this.name, fact })
+  }
+
+  // ---- leases ---------------------------------------------------------------------------------------------------------
+
+  /** The lease that a buffer of this pool is. */
+  lease(buffer: ByteBuffer): Lease {
+    if (buffer instanceof Lease && buffer.lender === this) return buffer
+    throw this.misuse(`a buffer of pool "${buffer.pool}" was handed to this one`)
+  }
+
+  private open(area: Area): Lease {
+    if (this.settings.trackOrigins) area.origin = new Error("taken here").stack
+    return new Lease(area, this)
+  }
+
+  /** Ends a lease that may have ended already: finalizers never die. */
+  private end(lease: Lease): void {
+    if (!lease.live) return
+    if (lease.area.reported) this.reportReturn(lease.area)
+    lease.expire()
+    this.gate.giveBack(lease.area)
+  }
+
+  private tryTake(criticality: Criticality): Lease | undefined {
+    const area = this.gate.take(this.level(criticality))
+    return area === undefined ? undefined : this.open(area)
+  }
+
+  private untilClosed(scope: Scope.Scope, lease: Lease): Effect.Effect<ByteBuffer> {
+    return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => this.end(lease))), lease)
+  }
+
+  // ---- waiting --------------------------------------------------------------------------------------------------------
+
+  /** Runs `then` with a lease, in the uninterruptible step in which it began. */
+  private whenLent<A, E, R>(
+    criticality: Criticality,
+    restore: Restore,
+    then: (lease: Lease) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | Refusal, R> {
+    if (this.nesting !== undefined) return this.whenLentInOrder(this.nesting, criticality, restore, then)
+    const lease = this.tryTake(criticality)
+    return lease === undefined ? this.wait(criticality, restore, then) : then(lease)
+  }
+
+  private whenLentInOrder<A, E, R>(
+    nesting: Nesting,
+    criticality: Criticality,
+    restore: Restore,
+    then: (lease: Lease) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | Refusal, R> {
+    return Effect.withFiber((fiber): Effect.Effect<A, E | Refusal, R> => {
+      const refusal = nesting.refusal(fiber, criticality, this.level(criticality))
+      if (refusal !== undefined) return Effect.die(this.misuse(refusal))
+      const noted = (lease: Lease) => {
+        nesting.add(fiber, lease)
+        return then(lease)
+      }
+      const lease = this.tryTake(criticality)
+      return lease === undefined ? this.wait(criticality, restore, noted) : noted(lease)
+    })
+  }
+
+  private wait<A, E, R>(
+    criticality: Criticality,
+    restore: Restore,
+    then: (lease: Lease) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | Refusal, R> {
+    return Effect.withFiber((fiber): Effect.Effect<A, E | Refusal, R> => {
+      if (this.gate.closed) return Effect.fail(new PoolClosed({ pool: this.name }))
+      if (runOf(fiber) !== undefined) return Effect.fail(this.refusedAt(criticality, "insideRun"))
+      const { told, waiter } = fiberWaiter(fiber, criticality)
+      const door = this.gate.takeOrWait(waiter)
+      if (door === "full") return Effect.fail(this.refusedAt(criticality, "maxWaiting"))
+      if (door !== "queued") return this.enter(door, then)
+      const waited = Effect.onExitPrimitive(restore(told), (exit) => {
+        if (Exit.isFailure(exit)) this.gate.leave(waiter)
+        return undefined
+      })
+      return Effect.flatMap(waited, () => this.enter(this.gate.takeOrWait(waiter), then))
+    })
+  }
+
+  private enter<A, E, R>(
+    door: Area | "queued" | "full" | "closed",
+    then: (lease: Lease) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | PoolClosed, R> {
+    return door instanceof Area ? then(this.open(door)) : Effect.fail(new PoolClosed({ pool: this.name }))
+  }
+
+  private waiter(options: WaiterOptions): PublicWaiter {
+    this.level(options.criticality)
+    return new Waiter(options.target, options.criticality, options.wake, false)
+  }
+
+  private takeOrWaitUnsafe(waiter: PublicWaiter): ByteBuffer | "queued" | "full" | "closed" {
+    const door = this.gate.takeOrWait(this.own(waiter))
+    return door instanceof Area ? this.open(door) : door
+  }
+
+  private own(waiter: PublicWaiter): Waiter {
+    if (waiter instanceof Waiter) return waiter
+    throw this.misuse("a waiter was used that no wait queue made")
+  }
+
+  private level(criticality: Criticality): number {
+    if (isCriticality(criticality)) return level(criticality)
+    throw this.misuse(`there is no criticality ${JSON.stringify(criticality)}; there are ${order.join(", ")}`)
+  }
+
+  // ---- what is to be seen ---------------------------------------------------------------------------------------------
+
+  private shortage(criticality: Criticality): Shortage {
+    const { limit, queued, used } = this.gate
+    const oldestWaitMs = Math.max(...order.map((_, at) => this.gate.oldestWaitMs(at)))
+    return {
+      pool: this.name,
+      criticality,
+      limit,
+      used,
+      reserve: this.reserve,
+      queued,
+      oldestWaitMs,
+      longestHeldMs: this.longestHeldMs()
+    }
+  }
+
+  private longestHeldMs(): number | undefined {
+    if (this.settings.leakThresholdMs === undefined) return undefined
+    const now = this.clock.currentTimeMillisUnsafe()
+    return this.lentAreas().reduce((longest, area) => Math.max(longest, now - area.lentAt), 0)
+  }
+
+  private lentAreas(): ReadonlyArray<Area> {
+    return this.gate.areas.filter((area) => area.state !== "free")
+  }
+
+  private refusedAt(criticality: Criticality, why: "insideRun" | "maxWaiting"): WaitRefused {
+    this.refused++
+    return new WaitRefused({ ...this.shortage(criticality), why })
+  }
+
+  private unavailableAt(criticality: Criticality, creationFailed: boolean): BufferUnavailable {
+    this.unavailable++
+    return new BufferUnavailable({
+      ...this.shortage(criticality),
+      cause: creationFailed ? this.allocationFailed() : undefined
+    })
+  }
+
+  allocationFailed(): AllocationFailed {
+    const { allocated, lastFailure: cause } = this.gate
+    return new AllocationFailed({ pool: this.name, bufferSize: this.bufferSize, allocated, cause })
+  }
+
+  private waiting(): ReadonlyArray<Waiting> {
+    const now = this.clock.currentTimeMillisUnsafe()
+    return this.gate.waiters().map(({ criticality, since, state, target }) => ({
+      target,
+      criticality,
+      state: state === "granted" ? "granted" : "queued",
+      forMs: now - since
+    }))
+  }
+
+  private picture(): PoolSnapshot {
+    const { gate } = this
+    const classOf = (at: number) => ({
+      waiting: gate.queues[at]!.length,
+      oldestWaitMs: gate.oldestWaitMs(at),
+      lent: gate.lent[at]!
+    })
+    const now = this.clock.currentTimeMillisUnsafe()
+    return {
+      name: this.name,
+      limit: gate.limit,
+      reserve: gate.reserve,
+      bufferSize: this.bufferSize,
+      capacity: gate.capacity,
+      allocated: gate.allocated,
+      used: gate.used,
+      free: gate.free,
+      highWater: gate.highWater,
+      closed: gate.closed,
+      favoured: gate.favoured === undefined ? undefined : order[gate.favoured],
+      classes: { tx: classOf(0), channel: classOf(1), endpoint: classOf(2), rx: classOf(3) },
+      holders: [...this.lentAreas()].sort((a, b) => a.lentAt - b.lentAt).map((area) => ({
+        criticality: order[area.level] ?? "rx",
+        pins: area.pins,
+        heldMs: this.settings.leakThresholdMs === undefined ? undefined : now - area.lentAt,
+        origin: area.origin
+      })),
+      counters: {
+        takes: gate.takes,
+        handOffs: gate.handOffs,
+        passedOn: gate.passedOn,
+        declined: gate.declined,
+        wakesThrown: gate.thrown,
+        unavailable: this.unavailable,
+        refused: this.refused,
+        misuse: this.misuses,
+        leaks: this.leaks,
+        created: gate.created,
+        creationsFailed: gate.creationsFailed
+      },
+      waits: { count: gate.handOffs, totalMs: gate.waitedMs, buckets: [...gate.waits] }
+    }
+  }
+
+  // ---- leaks ----------------------------------------------------------------------------------------------------------
+
+  /** Reports each lease that is older than the threshold, once. */
+  readonly reportLeaks = (thresholdMs: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const now = this.clock.currentTimeMillisUnsafe()
+      const old = this.lentAreas().filter((area) => !area.reported && now - area.lentAt >= thresholdMs)
+      return Effect.forEach(old, (area) => {
+        area.reported = true
+        this.leaks++
+        return this.logLease(Effect.logWarning(`a buffer has been out for ${now - area.lentAt} ms`), area)
+      }, { discard: true })
+    })
+
+  private reportReturn(area: Area): void {
+    const heldMs = this.clock.currentTimeMillisUnsafe() - area.lentAt
+    this.fork(this.logLease(Effect.logInfo(`a buffer reported as a leak came back after ${heldMs} ms`), area))
+  }
+
+  private logLease(line: Effect.Effect<void>, area: Area): Effect.Effect<void> {
+    const origin = area.origin === undefined ? {} : { origin: area.origin }
+    return Effect.annotateLogs(line, { pool: this.name, criticality: order[area.level], ...origin })
+  }
+}
+
+/** What happens to memory that comes back, before anybody else can own it. */
+const recycler = (settings: Settings): ((area: Area) => void) | undefined => {
+  if (!settings.wipe && !settings.debug) return undefined
+  return (area) => {
+    if (settings.wipe) area.bytes.fill(0)
+    // Old views become empty, so a use after give-back cannot touch the next owner's bytes.
+    if (settings.debug) area.bytes = new Uint8Array(area.bytes.buffer.transfer())
+  }
+}
+
+/** A waiter whose wake resumes a fiber, and the effect in which that fiber waits. The news is kept: a yield may fall between. */
+const fiberWaiter = (fiber: Fiber.Fiber<unknown, unknown>, criticality: Criticality) => {
+  let news: News | undefined = undefined
+  let resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  const waiter = new Waiter(`fiber #${fiber.id}`, criticality, (told) => {
+    news = told
+    resume?.(Effect.void)
+    return true
+  }, true)
+  const told = Effect.callback<void>((resumeFiber) => {
+    if (news === undefined) resume = resumeFiber
+    else resumeFiber(Effect.void)
+  })
+  return { told, waiter }
+}
+
+// ---- making a pool ----------------------------------------------------------------------------------------------------
+
+/** How many living pools there are of each name, in this process. */
+const names = new Map<string, number>()
+
+const named = (name: string): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const living = names.get(name) ?? 0
+    names.set(name, living + 1)
+    yield* Effect.addFinalizer(() => Effect.sync(() => names.set(name, (names.get(name) ?? 1) - 1)))
+    if (living > 0) {
+      yield* Effect.logInfo(`pool "${name}" now exists ${living + 1} times; to share one, share one layer constant`)
+    }
+  })
+
+export const make = (
+  options: BufferPoolOptions
+): Effect.Effect<BufferPool["Service"], ConfigError | AllocationFailed, Scope.Scope> =>
+  Effect.gen(function*() {
+    yield* failOn(problemsOf(options, poolRules))
+    const settings = settingsOf(options)
+    yield* failOn(problemsBetween(settings.limit, settings.reserve, settings.prealloc))
+    const turns = yield* Turns.current
+    const pool = new PoolImpl(settings, yield* Clock.Clock, turns, yield* Effect.context<never>())
+    yield* Effect.addFinalizer(() => Effect.sync(() => close(pool.gate, turns)))
+    if (!pool.gate.preallocate(Math.max(settings.reserve + 1, settings.prealloc))) return yield* pool.allocationFailed()
+    yield* named(settings.name)
+    if (settings.ageAfterMs !== Infinity) yield* Effect.forkScoped(ageing(pool.gate, settings.ageAfterMs))
+    if (settings.leakThresholdMs !== undefined) yield* Effect.forkScoped(watchLeaks(pool, settings.leakThresholdMs))
+    return pool
+  })
+
+const close = (gate: Gate, turns: Turns.Turns): void => {
+  gate.close()
+  if (turns === Turns.byHand) { while (gate.pendingWakes > 0) gate.flush(wakesPerTurn) }
+}
+
+const watchLeaks = (pool: PoolImpl, thresholdMs: number): Effect.Effect<never> =>
+  Effect.forever(Effect.andThen(Effect.sleep(thresholdMs / 2), pool.reportLeaks(thresholdMs)))
