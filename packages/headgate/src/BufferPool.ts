@@ -158,6 +158,9 @@ export class BufferPool extends Context.Service<BufferPool, {
   readonly trim: Effect.Effect<void>
   /** For callbacks: a buffer if one may be taken now. O(1). */
   readonly tryTakeUnsafe: (criticality: Criticality) => ByteBuffer | undefined
+  /** Why there is none, with the numbers of this moment; counted as one that was unavailable. */
+  readonly unavailableUnsafe: (criticality: Criticality) => BufferUnavailable
+  readonly isClosedUnsafe: () => boolean
   /** For callbacks: the lease is over, and the next waiter has the buffer. O(1). */
   readonly giveBackUnsafe: (buffer: ByteBuffer) => void
   /** An operation in flight uses the memory: whatever ends, it is lent to nobody until the last unpin. O(1). */

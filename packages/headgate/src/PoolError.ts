@@ -122,6 +122,23 @@ export class WaitRefused extends Data.TaggedError("WaitRefused")<
 }
 
 /**
+ * A channel's buffer is not here yet: its filler is queued in its own name, and is run again when the buffer is its own. A
+ * run that fails with it is simply over.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class BufferPending extends Data.TaggedError("BufferPending")<{
+  readonly pool: string
+  readonly stream: string
+  readonly side: "request" | "response"
+}> {
+  override get message(): string {
+    return `the ${this.side} channel of ${this.stream} waits for a buffer of pool "${this.pool}"`
+  }
+}
+
+/**
  * A broken promise of the caller, thrown where it is broken (inside an effect: a defect). The pool's state is unchanged.
  *
  * @category errors

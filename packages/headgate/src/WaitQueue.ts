@@ -30,6 +30,8 @@ export interface Waiter {
   readonly target: unknown
   readonly criticality: Criticality
   readonly state: "idle" | "queued" | "granted"
+  /** Which of the pool's hand-offs its latest grant is: tells one grant from the next. */
+  readonly grantNumber: number
 }
 
 /**

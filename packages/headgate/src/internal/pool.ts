@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { BufferPool, BufferPoolOptions, PoolSnapshot } from "../BufferPool.ts"
+import type { BufferPoolOptions, PoolSnapshot } from "../BufferPool.ts"
 import type { ByteBuffer } from "../ByteBuffer.ts"
 import type { Criticality } from "../Criticality.ts"
 import { isCriticality, level, order } from "../Criticality.ts"
@@ -202,6 +202,10 @@ export class PoolImpl implements Lender {
   // ---- doors for callbacks --------------------------------------------------------------------------------------------
 
   readonly tryTakeUnsafe = (criticality: Criticality): ByteBuffer | undefined => this.tryTake(criticality)
+
+  readonly unavailableUnsafe = (criticality: Criticality): BufferUnavailable => this.unavailableAt(criticality, false)
+
+  readonly isClosedUnsafe = (): boolean => this.gate.closed
 
   readonly giveBackUnsafe = (buffer: ByteBuffer): void => {
     const lease = this.lease(buffer)
@@ -504,7 +508,7 @@ const named = (name: string): Effect.Effect<void, never, Scope.Scope> =>
 
 export const make = (
   options: BufferPoolOptions
-): Effect.Effect<BufferPool["Service"], ConfigError | AllocationFailed, Scope.Scope> =>
+): Effect.Effect<PoolImpl, ConfigError | AllocationFailed, Scope.Scope> =>
   Effect.gen(function*() {
     yield* failOn(problemsOf(options, poolRules))
     const settings = settingsOf(options)

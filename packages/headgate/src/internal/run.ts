@@ -4,10 +4,30 @@
 import * as Context from "effect/Context"
 import * as Fiber from "effect/Fiber"
 
-export interface Run {
-  active: boolean
+/** What a run holds until its exit: the channels whose buffers it allocated. */
+export interface RunPin {
+  readonly afterRun: () => void
+}
+
+export class Run {
+  active = true
   /** The entity whose run it is. */
   readonly entity: object
+  private pins: Array<RunPin> | undefined = undefined
+
+  constructor(entity: object) {
+    this.entity = entity
+  }
+
+  hold(pin: RunPin): void {
+    if (this.pins === undefined) this.pins = [pin]
+    else this.pins.push(pin)
+  }
+
+  exit(): void {
+    this.active = false
+    for (const pin of this.pins ?? []) pin.afterRun()
+  }
 }
 
 export const CurrentRun = Context.Reference<Run | undefined>("headgate/internal/CurrentRun", {
@@ -19,7 +39,7 @@ export const runOf = (fiber: Fiber.Fiber<unknown, unknown>): Run | undefined => 
   return run !== undefined && run.active ? run : undefined
 }
 
-/** The run of the fiber that is executing now, if it executes at all: callbacks are outside any run. */
+/** The run of the fiber that is executing now, if one is: callbacks are outside any run. */
 export const currentRun = (): Run | undefined => {
   const fiber = Fiber.getCurrent()
   return fiber === undefined ? undefined : runOf(fiber)

@@ -1,0 +1,149 @@
+/**
+ * What tasks, streams and applets have in common: a fiber that sleeps until its turn, then makes one run.
+ *
+ * Invariant: runs of one entity never overlap (one fiber makes them all), and an entity that has ended is in no queue, is
+ * never started and holds nothing, from the step that ended it; only what its last run has pinned comes back later.
+ *
+ * The order at an end: leave every queue, give back, then let the fiber go. Other waiters are offered what came back before
+ * anything of the dying entity can run again.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import { BufferPending } from "../PoolError.ts"
+import type { Runnable, Scheduler } from "../TaskScheduler.ts"
+import type { WakeReason } from "../WakeReason.ts"
+import { CurrentRun, Run, runOf } from "./run.ts"
+
+/** What a kind of entity adds. Both hooks are synchronous and total. */
+export interface Kind<E, R> {
+  readonly name: string
+  readonly scheduler: Scheduler
+  readonly run: (reasons: ReadonlySet<WakeReason>) => Effect.Effect<void, E, R>
+  /** Called before each run, with what to call at its exit. */
+  readonly beforeRun?: () => RunExit | undefined
+  /** Leave every queue, give everything back. */
+  readonly leave?: () => void
+}
+
+type RunExit = () => void
+
+export class Entity<E> {
+  readonly name: string
+  readonly scope: Scope.Closeable
+  ended = false
+  private readonly runnable: Runnable
+  private readonly leave: () => void
+  private readonly exit = Deferred.makeUnsafe<void, E>()
+  private fiber: Fiber.Fiber<void, E> | undefined = undefined
+  private timer: Fiber.Fiber<void> | undefined = undefined
+  private run: Run | undefined = undefined
+  private resume: ((effect: Effect.Effect<ReadonlySet<WakeReason>>) => void) | undefined = undefined
+  private awaited = false
+
+  constructor(name: string, scheduler: Scheduler, scope: Scope.Closeable, leave: () => void) {
+    this.name = name
+    this.scope = scope
+    this.leave = leave
+    this.runnable = scheduler.runnable((reasons) => this.resume?.(Effect.succeed(reasons)))
+  }
+
+  readonly wakeUnsafe = (reason: WakeReason): void => this.runnable.wakeUnsafe(reason)
+
+  /** Wakes with `timer` after `duration`; each call replaces the one before. */
+  readonly expire = (duration: Duration.Input): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      this.timer?.interruptUnsafe()
+      const alarm = Effect.andThen(Effect.sleep(duration), Effect.sync(() => this.wakeUnsafe("timer")))
+      return Effect.map(Effect.forkIn(alarm, this.scope), (fiber) => {
+        this.timer = fiber
+      })
+    })
+
+  /** Inside its own run, the run goes on to its exit; from elsewhere, a run under way is interrupted, and waited for. */
+  readonly end: Effect.Effect<void> = Effect.withFiber((fiber) => {
+    this.endUnsafe("done")
+    const isOwnRun = this.run !== undefined && runOf(fiber) === this.run
+    return isOwnRun || this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)
+  })
+
+  readonly await: Effect.Effect<void, E> = Effect.suspend(() => {
+    this.awaited = true
+    return Deferred.await(this.exit)
+  })
+
+  /** The end as one step. Safe to repeat. */
+  endUnsafe(outcome: "done" | "failed"): void {
+    if (this.ended) return
+    this.ended = true
+    this.runnable.endUnsafe(outcome)
+    this.leave()
+  }
+
+  /** As `end` from elsewhere, without waiting. */
+  abortUnsafe(): void {
+    this.endUnsafe("done")
+    this.fiber?.interruptUnsafe()
+  }
+
+  /** Starts the entity's fiber in the scope that it was made in. */
+  start<R>(kind: Kind<E, R>, scope: Scope.Scope): Effect.Effect<void, never, Exclude<R, Scope.Scope>> {
+    const turn = Effect.flatMap(this.sleep, (reasons) => this.runOnce(kind, reasons))
+    const life = Effect.whileLoop({ while: () => !this.ended, body: () => turn, step: () => {} })
+    return Effect.map(
+      Effect.forkIn(Effect.onExit(life, (exit) => this.finish(exit)), scope, { startImmediately: true }),
+      (fiber) => {
+        this.fiber = fiber
+      }
+    )
+  }
+
+  /** Between runs. Only now is the run before over for the queue, so a start always finds the fiber asleep. */
+  private readonly sleep = Effect.callback<ReadonlySet<WakeReason>>((resume) => {
+    const isFirst = this.resume === undefined
+    this.resume = resume
+    if (!isFirst) this.runnable.finishedUnsafe()
+  })
+
+  private runOnce<R>(
+    kind: Kind<E, R>,
+    reasons: ReadonlySet<WakeReason>
+  ): Effect.Effect<void, E, Exclude<R, Scope.Scope>> {
+    return Effect.suspend(() => {
+      const run = new Run(this)
+      this.run = run
+      const afterRun = kind.beforeRun?.()
+      const process = Effect.scoped(Effect.suspend(() => kind.run(reasons)))
+      return Effect.onExitPrimitive(Effect.provideService(process, CurrentRun, run), () => {
+        run.exit()
+        afterRun?.()
+        this.run = undefined
+        return undefined
+      })
+    })
+  }
+
+  /** The fiber's last step. A failure reaches whoever awaits; if nobody does, it is logged. */
+  private finish(exit: Exit.Exit<void, E>): Effect.Effect<void> {
+    const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+    const wasEnded = this.ended
+    this.endUnsafe(failed ? "failed" : "done")
+    Deferred.doneUnsafe(this.exit, failed || !wasEnded ? exit : Exit.void)
+    const unseen = failed && !this.awaited
+      ? Effect.annotateLogs(Effect.logError("an entity failed, and nobody awaits it", exit.cause), "entity", this.name)
+      : Effect.void
+    return Effect.andThen(unseen, Scope.close(this.scope, exit))
+  }
+}
+
+const isOther = <E>(error: E): error is Exclude<E, BufferPending> => !(error instanceof BufferPending)
+
+/** A run that fails with `BufferPending` is simply over: its filler is queued, and it is run again. */
+export const forgivePending = <A, E, R>(
+  run: Effect.Effect<A, E, R>
+): Effect.Effect<A | void, Exclude<E, BufferPending>, R> =>
+  Effect.catch(run, (error) => isOther(error) ? Effect.fail(error) : Effect.void)
