@@ -44,7 +44,10 @@ export interface Peer {
   readonly write: (views: ReadonlyArray<Uint8Array>, done: (accepted: boolean) => void) => void
   /** Sends an orderly end (FIN) behind all that was written; `done` once it is on its way. */
   readonly end: (done: () => void) => void
-  /** Ends both directions at once and not orderly (RST where there is such a thing). Safe to repeat. Tells nothing. */
+  /**
+   * Ends both directions at once and not orderly (RST where there is such a thing). Safe to repeat. No event follows; a write
+   * in flight is still `done`, once its memory is no longer used.
+   */
   readonly abort: () => void
   /** Bytes handed to `write` that the operating system has not accepted yet. */
   readonly unacceptedBytes: () => number

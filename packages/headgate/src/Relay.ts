@@ -6,7 +6,13 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type { BufferPool } from "./BufferPool.ts"
+import * as internal from "./internal/relay.ts"
 import type { Peer } from "./Peer.ts"
+import type { ConfigError } from "./PoolError.ts"
+import type { TaskScheduler } from "./TaskScheduler.ts"
 
 /**
  * The options of a relay. All may be left out.
@@ -84,4 +90,12 @@ export class Relay extends Context.Service<Relay, {
    */
   readonly run: (client: Peer, target: Peer) => Effect.Effect<RelayOutcome>
   readonly snapshot: Effect.Effect<RelaySnapshot>
-}>()("headgate/Relay") {}
+}>()("headgate/Relay") {
+  /** A relay whose policies run until the scope closes. */
+  static readonly make = (
+    options: RelayOptions = {}
+  ): Effect.Effect<Relay["Service"], ConfigError, BufferPool | TaskScheduler | Scope.Scope> => internal.make(options)
+
+  static readonly layer = (options: RelayOptions = {}): Layer.Layer<Relay, ConfigError, BufferPool | TaskScheduler> =>
+    Layer.effect(Relay, internal.make(options))
+}

@@ -30,6 +30,8 @@ export interface Self {
    * to its exit; from elsewhere, a run under way is interrupted and waited for.
    */
   readonly end: Effect.Effect<void>
+  /** For callbacks: the same step. A run under way is interrupted, and not waited for. O(channels). */
+  readonly endUnsafe: () => void
 }
 
 /**

@@ -18,7 +18,7 @@ import { currentRun, type RunPin } from "./run.ts"
 export interface Filler {
   readonly name: string
   readonly wakeUnsafe: (reason: WakeReason) => void
-  readonly abortUnsafe: () => void
+  readonly endUnsafe: () => void
 }
 
 export class Channel implements Holder, RunPin {
@@ -125,7 +125,7 @@ export class Channel implements Holder, RunPin {
   /** The first half of its stream's end: out of the queue, and so is its applet. */
   leave(): void {
     this.detach()
-    if (this.filledBy === "applet") this.filler?.abortUnsafe()
+    if (this.filledBy === "applet") this.filler?.endUnsafe()
   }
 
   /** The second half: the buffer goes back, bytes or not; pinned memory follows at its last unpin. */

@@ -66,7 +66,7 @@ export class Entity<E> {
 
   /** Inside its own run, the run goes on to its exit; from elsewhere, a run under way is interrupted, and waited for. */
   readonly end: Effect.Effect<void> = Effect.withFiber((fiber) => {
-    this.endUnsafe("done")
+    this.stop("done")
     const isOwnRun = this.run !== undefined && runOf(fiber) === this.run
     return isOwnRun || this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)
   })
@@ -76,18 +76,18 @@ export class Entity<E> {
     return Deferred.await(this.exit)
   })
 
+  /** As `end` from elsewhere, without waiting. */
+  readonly endUnsafe = (): void => {
+    this.stop("done")
+    this.fiber?.interruptUnsafe()
+  }
+
   /** The end as one step. Safe to repeat. */
-  endUnsafe(outcome: "done" | "failed"): void {
+  private stop(outcome: "done" | "failed"): void {
     if (this.ended) return
     this.ended = true
     this.runnable.endUnsafe(outcome)
     this.leave()
-  }
-
-  /** As `end` from elsewhere, without waiting. */
-  abortUnsafe(): void {
-    this.endUnsafe("done")
-    this.fiber?.interruptUnsafe()
   }
 
   /** Starts the entity's fiber in the scope that it was made in. */
@@ -131,7 +131,7 @@ export class Entity<E> {
   private finish(exit: Exit.Exit<void, E>): Effect.Effect<void> {
     const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
     const wasEnded = this.ended
-    this.endUnsafe(failed ? "failed" : "done")
+    this.stop(failed ? "failed" : "done")
     Deferred.doneUnsafe(this.exit, failed || !wasEnded ? exit : Exit.void)
     const unseen = failed && !this.awaited
       ? Effect.annotateLogs(Effect.logError("an entity failed, and nobody awaits it", exit.cause), "entity", this.name)

@@ -55,6 +55,15 @@ export const schedulerRules: { readonly [field: string]: Rule } = {
   runQueueDepth: integer(1, Number.MAX_SAFE_INTEGER, "an integer of at least 1")
 }
 
+export const relayRules: { readonly [field: string]: Rule } = {
+  idleTimeout: positiveDuration,
+  queueTimeout: positiveDuration,
+  stallTimeout: positiveDuration,
+  stallGrace: positiveDuration,
+  turnBytes: integer(1, 256 * 1024, "an integer of bytes from 1 to 256 KiB"),
+  sampleUnsent: { rule: "must be a function of peers", holds: (value) => typeof value === "function" }
+}
+
 export const problemsOf = (
   options: object,
   rules: { readonly [field: string]: Rule }

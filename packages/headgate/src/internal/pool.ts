@@ -119,6 +119,7 @@ export class PoolImpl implements Lender {
       takeOrWaitUnsafe: (waiter) => this.takeOrWaitUnsafe(waiter),
       leaveUnsafe: (waiter) => this.gate.leave(this.own(waiter)),
       favourUnsafe: (criticality) => this.gate.favour(criticality === undefined ? undefined : this.level(criticality)),
+      pressureUnsafe: () => ({ queued: this.gate.queued, oldestWaitMs: this.oldestWaitMs() }),
       waiting: Effect.sync(() => this.waiting())
     }
   }
@@ -345,7 +346,7 @@ export class PoolImpl implements Lender {
 
   private shortage(criticality: Criticality): Shortage {
     const { limit, queued, used } = this.gate
-    const oldestWaitMs = Math.max(...order.map((_, at) => this.gate.oldestWaitMs(at)))
+    const oldestWaitMs = this.oldestWaitMs()
     return {
       pool: this.name,
       criticality,
@@ -356,6 +357,11 @@ export class PoolImpl implements Lender {
       oldestWaitMs,
       longestHeldMs: this.longestHeldMs()
     }
+  }
+
+  private oldestWaitMs(): number {
+    const { gate } = this
+    return Math.max(gate.oldestWaitMs(0), gate.oldestWaitMs(1), gate.oldestWaitMs(2), gate.oldestWaitMs(3))
   }
 
   private longestHeldMs(): number | undefined {

@@ -1,0 +1,107 @@
+/**
+ * Tells slow from stuck, and decides who goes when others wait.
+ *
+ * A bounded pool needs this: peers that never read would pin every buffer for ever. The rule acts only while the head of
+ * some class has waited `stallGrace`; then it resets the connections whose write in flight has made no progress for
+ * `stallTimeout`, longest first, as many as there are waiters, in one pass.
+ *
+ * Progress is 64 KiB that the kernel accepted, or that left the kernel's send queue, since the last mark. One byte is not:
+ * a reader of a hundred bytes a second would hold a buffer for ever. And what the kernel accepted is not enough by itself,
+ * for it hides up to 4 MB: a slow but honest reader of 20 kB/s shows only in the kernel's queue.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Bytes that count as progress.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const progressBytes = 64 * 1024
+
+/**
+ * What is known of the bytes written to one peer: totals since the start, in bytes.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Sample {
+  /** Accepted by the operating system. */
+  readonly accepted: number
+  /** Accepted by the other host; undefined if that cannot be known. */
+  readonly delivered: number | undefined
+}
+
+/**
+ * The progress of one direction's writes, by marks. All operations are O(1).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Progress {
+  /** Since when the present write has been in flight; undefined between writes. */
+  inFlightSince: number | undefined = undefined
+  /** When the last mark was made: nothing counts as progress that does not get 64 KiB further than it. */
+  markedAt = 0
+  private marked: Sample = { accepted: 0, delivered: undefined }
+  private lastDoneAt = 0
+  private lastWasSlow = false
+  private readonly graceMs: number
+
+  constructor(graceMs: number) {
+    this.graceMs = graceMs
+  }
+
+  /**
+   * A write begins. Behind one that was itself slow, the old mark goes on: else a reader could drip for ever, one small
+   * write after another.
+   */
+  begin(now: number, sample: Sample): void {
+    this.inFlightSince = now
+    const goesOn = this.lastWasSlow && now - this.lastDoneAt <= this.graceMs
+    if (!goesOn) this.mark(now, sample)
+  }
+
+  done(now: number): void {
+    this.lastWasSlow = this.inFlightMs(now) > this.graceMs
+    this.inFlightSince = undefined
+    this.lastDoneAt = now
+  }
+
+  inFlightMs(now: number): number {
+    return this.inFlightSince === undefined ? 0 : now - this.inFlightSince
+  }
+
+  /** Looks again; moves the mark if there was progress. */
+  look(now: number, sample: Sample): void {
+    const { accepted, delivered } = this.marked
+    if (delivered === undefined) this.marked = { accepted, delivered: sample.delivered }
+    const further = sample.accepted - accepted >= progressBytes ||
+      (delivered !== undefined && sample.delivered !== undefined && sample.delivered - delivered >= progressBytes)
+    if (further) this.mark(now, sample)
+  }
+
+  /** How long a write in flight has made no progress; 0 if none is in flight. */
+  stalledMs(now: number): number {
+    return this.inFlightSince === undefined ? 0 : now - this.markedAt
+  }
+
+  private mark(now: number, sample: Sample): void {
+    this.markedAt = now
+    this.marked = sample
+  }
+}
+
+/**
+ * Whom to reset: those stalled for at least `timeoutMs`, longest first, at most `waiting` of them. O(n log n).
+ *
+ * @category decisions
+ * @since 0.1.0
+ */
+export const victims = <A extends { readonly stalledMs: number }>(
+  candidates: ReadonlyArray<A>,
+  timeoutMs: number,
+  waiting: number
+): ReadonlyArray<A> =>
+  candidates.filter(({ stalledMs }) => stalledMs >= timeoutMs).sort((a, b) => b.stalledMs - a.stalledMs).slice(0, waiting)
