@@ -1,1 +1,2 @@
-export {}
+export * as SeedMachine from "./SeedMachine.ts"
+export * as SeedScenarios from "./SeedScenarios.ts"
