@@ -1,0 +1,239 @@
+/**
+ * A Node socket as a `Peer`, by `data` events (the plain landing; `readiness` will be its own file,
+ * `internal/readinessLanding.ts`).
+ *
+ * Invariant: `done` of a write is called exactly once, and not before Node and the kernel have let go of its memory, whatever
+ * ends: also after `abort`. A connection is told to have ended in order only if both ends said so.
+ *
+ * The socket must be made with `socketOptions`: with a larger mark Node goes on filling its own buffer after a pause.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Peer, PeerEvents } from "headgate/Peer"
+import type * as Net from "node:net"
+import * as kernelQueues from "./internal/kernelQueues.ts"
+
+/**
+ * How a relay's sockets are made: they may end one direction before the other, and Node buffers one chunk (at most 64 KiB)
+ * after a pause.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export const socketOptions: {
+  readonly allowHalfOpen: true
+  readonly highWaterMark: 1
+  readonly noDelay: true
+} = { allowHalfOpen: true, highWaterMark: 1, noDelay: true }
+
+/**
+ * Resets a TCP socket, destroys a Unix socket (which cannot reset). Never sends an orderly end of its own. Safe to repeat.
+ *
+ * A reset while Node's `shutdown` is under way would be refused and leak the handle; it then follows the FIN at once.
+ *
+ * @category utils
+ * @since 0.1.0
+ */
+export const abortSocket = (socket: Net.Socket): void => {
+  if (socket.destroyed) return
+  if (isShuttingDown(socket)) {
+    socket.once("finish", () => abortSocket(socket))
+  } else if (socket.localAddress === undefined || socket.connecting) {
+    socket.destroy()
+  } else {
+    socket.resetAndDestroy()
+  }
+}
+
+const isShuttingDown = (socket: Net.Socket): boolean =>
+  socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
+
+/**
+ * Closes a socket that ended in order on both sides; anything else is aborted.
+ *
+ * @category utils
+ * @since 0.1.0
+ */
+export const closeSocket = (socket: Net.Socket): void => {
+  if (isOrderly(socket)) socket.destroy()
+  else abortSocket(socket)
+}
+
+const isOrderly = (socket: Net.Socket): boolean => socket.readableEnded && socket.writableFinished
+
+/** Bytes that libuv holds for the socket: falls with each partial write, which `writableLength` does not. */
+const writeQueueSize = (socket: Net.Socket): number => {
+  const handle: unknown = Reflect.get(socket, "_handle")
+  const size: unknown = typeof handle === "object" && handle !== null
+    ? Reflect.get(handle, "writeQueueSize")
+    : undefined
+  return typeof size === "number" ? size : socket.writableLength
+}
+
+const labelOf = (socket: Net.Socket): string => {
+  const { localAddress, remoteAddress: host, remotePort: port } = socket
+  if (localAddress === undefined) return "unix"
+  if (host === undefined || port === undefined) return "a client that is gone"
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/**
+ * A `Peer` over a socket that is connected.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class NodePeer implements Peer {
+  readonly label: string
+  readonly socket: Net.Socket
+  /** How `/proc/net/tcp` names it; undefined for Unix sockets. */
+  readonly #queueKey: string | undefined
+  #events: PeerEvents | undefined
+  /** Nothing is told any more: aborted, or the end was told. */
+  #silent = false
+  #closed = false
+  #cause: unknown
+  #writeDone: ((accepted: boolean) => void) | undefined
+  #callbacksDue = 0
+  #refused = false
+  #endDone: (() => void) | undefined
+  #unsent: number | undefined
+
+  constructor(socket: Net.Socket, label: string = labelOf(socket)) {
+    this.socket = socket
+    this.label = label
+    this.#queueKey = kernelQueues.keyOf(socket)
+    socket.pause()
+    socket.on("data", this.#onData)
+    socket.on("end", this.#onEnd)
+    socket.on("finish", this.#onFinish)
+    socket.on("error", this.#onError)
+    socket.on("close", this.#onClose)
+    if (socket.destroyed) this.#closed = true
+  }
+
+  attach(events: PeerEvents): void {
+    this.#events = events
+    if (this.#closed) queueMicrotask(this.#onClose)
+  }
+
+  readStart(): void {
+    this.socket.resume()
+  }
+
+  readStop(): void {
+    this.socket.pause()
+  }
+
+  write(views: ReadonlyArray<Uint8Array>, done: (accepted: boolean) => void): void {
+    if (this.socket.destroyed || views.length === 0) return done(!this.socket.destroyed)
+    this.#writeDone = done
+    this.#refused = false
+    this.#callbacksDue = views.length
+    if (views.length > 1) this.socket.cork()
+    for (const view of views) this.socket.write(view, this.#onWritten)
+    if (views.length > 1) this.socket.uncork()
+  }
+
+  end(done: () => void): void {
+    if (this.socket.destroyed) return
+    this.#endDone = done
+    if (this.#writeDone === undefined) this.socket.end()
+  }
+
+  abort(): void {
+    this.#silent = true
+    abortSocket(this.socket)
+  }
+
+  unacceptedBytes(): number {
+    return writeQueueSize(this.socket)
+  }
+
+  unsentBytes(): number | undefined {
+    return this.#unsent
+  }
+
+  /** For a scope's end: closes if both ends were orderly, aborts otherwise. */
+  close(): void {
+    this.#silent = true
+    closeSocket(this.socket)
+  }
+
+  /** The key under which a sample of the kernel's queues has it; undefined if it has none. */
+  get queueKey(): string | undefined {
+    return this.socket.destroyed ? undefined : this.#queueKey
+  }
+
+  /** Takes its figure out of a sample. */
+  noteUnsent(queues: ReadonlyMap<string, number>): void {
+    const key = this.queueKey
+    this.#unsent = key === undefined ? undefined : queues.get(key)
+  }
+
+  readonly #onData = (bytes: Uint8Array): void => {
+    if (!this.#silent) this.#events?.onBytes(bytes)
+  }
+
+  readonly #onEnd = (): void => {
+    if (!this.#silent) this.#events?.onEnd()
+  }
+
+  readonly #onFinish = (): void => {
+    const done = this.#endDone
+    this.#endDone = undefined
+    if (!this.#silent) done?.()
+  }
+
+  readonly #onError = (cause: unknown): void => {
+    this.#cause ??= cause
+  }
+
+  /** Comes after the callbacks of all writes: so the reset is the last thing told. */
+  readonly #onClose = (): void => {
+    this.#closed = true
+    this.#unsent = undefined
+    if (this.#silent || this.#events === undefined || isOrderly(this.socket)) return
+    this.#silent = true
+    this.#events.onReset(this.#cause ?? new Error(`${this.label} closed before both ends were orderly`))
+  }
+
+  readonly #onWritten = (error?: Error | null): void => {
+    if ((error !== undefined && error !== null) || this.socket.destroyed) this.#refused = true
+    this.#callbacksDue -= 1
+    if (this.#callbacksDue > 0) return
+    const done = this.#writeDone
+    this.#writeDone = undefined
+    done?.(!this.#refused)
+    if (this.#endDone !== undefined && this.#writeDone === undefined && !this.socket.writableEnded) this.socket.end()
+  }
+}
+
+/**
+ * A connected socket as a peer, for the rest of the scope: at its end the socket is closed if both directions ended in
+ * order, and aborted otherwise. `label` is its address if left out.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromSocket = (socket: Net.Socket, label?: string): Effect.Effect<NodePeer, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => new NodePeer(socket, label)),
+    (peer) => Effect.sync(() => peer.close())
+  )
+
+/**
+ * Refreshes what `unsentBytes` says of these peers, by one look at the kernel's tables (synchronous: some milliseconds with
+ * ten thousand sockets). For `RelayOptions.sampleUnsent`. Linux and TCP only: elsewhere it stays undefined.
+ *
+ * @category utils
+ * @since 0.1.0
+ */
+export const sampleUnsent = (peers: ReadonlyArray<Peer>): void => {
+  const nodePeers = peers.filter((peer) => peer instanceof NodePeer)
+  const keys = nodePeers.flatMap((peer) => peer.queueKey ?? [])
+  const queues = kernelQueues.sample(keys)
+  for (const peer of nodePeers) peer.noteUnsent(queues)
+}

@@ -1,0 +1,186 @@
+/**
+ * The relay as a service on this machine: listeners, the way to the targets, the status page, and an orderly end.
+ *
+ * Invariant: a connection holds no buffer before both of its sockets are open, and it is counted from the moment it is
+ * accepted to the moment both are closed. So "all connections are over" is one number that reaches zero, and at the end
+ * there is nothing left that could hold a buffer.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { AppletScheduler, BufferPool, type ConfigError, Headgate, type Peer, Relay, TaskScheduler } from "headgate"
+import type * as Net from "node:net"
+import * as Address from "./Address.ts"
+import { connect, type ConnectFailed } from "./Connect.ts"
+import * as LogOnce from "./internal/logOnce.ts"
+import type { Picture } from "./internal/statusPage.ts"
+import { AcceptGate, listen, type ListenFailed, type NodeListener } from "./NodeListener.ts"
+import { fromSocket, sampleUnsent } from "./NodePeer.ts"
+import { headerV2 } from "./ProxyProtocol.ts"
+import type { RelaySettings } from "./RelayFlags.ts"
+import * as StatusServer from "./StatusServer.ts"
+
+/**
+ * A relay that is running.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface RelayServer {
+  /** Where it listens, with the ports that were really bound, in the order of the routes. */
+  readonly listening: ReadonlyArray<Address.Address>
+  /** Where the status page is. */
+  readonly stats: Address.Address | undefined
+  /** What the status page shows. */
+  readonly picture: Effect.Effect<Picture>
+  /** Stops accepting and waits until every connection is over; those that are not after `drainTimeout` stay. */
+  readonly drain: Effect.Effect<void>
+}
+
+/**
+ * The pool, the schedulers and the relay that the settings ask for.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (settings: RelaySettings) =>
+  Relay.layer({
+    idleTimeout: settings.idleTimeout,
+    queueTimeout: settings.queueTimeout,
+    stallTimeout: settings.stallTimeout,
+    stallGrace: settings.stallGrace,
+    sampleUnsent
+  }).pipe(
+    Layer.provideMerge(Headgate.layer({
+      name: "relay",
+      limit: settings.limit,
+      reserve: settings.reserve,
+      bufferSize: settings.bufferSize
+    }))
+  )
+
+type Services = BufferPool | TaskScheduler | AppletScheduler | Relay
+
+/**
+ * Listens on all routes and relays, until the scope closes: then what is still open is reset.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  settings: RelaySettings
+): Effect.Effect<RelayServer, ListenFailed | ConfigError, Services | Scope.Scope> =>
+  Effect.gen(function*() {
+    const gate = new AcceptGate({ maxConnections: settings.maxConnections })
+    const doors = new Doors(settings, yield* LogOnce.make())
+    const listeners = yield* Effect.forEach(settings.routes, (route) =>
+      listen<Relay>(route.listen, { gate, handler: (socket) => doors.serve(socket, route.target) }))
+    const listening = listeners.map(({ address }) =>
+      address
+    )
+    const picture = yield* pictureOf(gate, doors, listening)
+    const stats = settings.stats === undefined ? undefined : yield* StatusServer.make(settings.stats, picture)
+    return {
+      listening,
+      stats: stats === undefined ? undefined : Address.ofBound(stats.address()) ?? settings.stats,
+      picture,
+      drain: doors.drain(listeners, settings.drainTimeout)
+    }
+  })
+
+/** Where connections come in: each gets its target and its life. */
+class Doors {
+  accepting = true
+  readonly connectFailures: { [cause: string]: number } = {}
+  private open = 0
+  private readonly empty = Deferred.makeUnsafe<void>()
+  private readonly settings: RelaySettings
+  private readonly log: LogOnce.LogOnce
+
+  constructor(settings: RelaySettings, log: LogOnce.LogOnce) {
+    this.settings = settings
+    this.log = log
+  }
+
+  /** One connection's life. Neither side is read before both are open; any failure closes the client with a reset. */
+  serve(socket: Net.Socket, target: Address.Address): Effect.Effect<void, never, Relay> {
+    const life = Effect.gen({ self: this }, function*() {
+      const relay = yield* Relay
+      const client = yield* fromSocket(socket)
+      const opened = yield* connect(target, { connectTimeout: this.settings.connectTimeout })
+      const server = yield* fromSocket(opened)
+      if (this.settings.proxyProtocol === "v2") yield* introduce(socket, server)
+      yield* relay.run(client, server)
+    })
+    return Effect.scoped(life).pipe(
+      Effect.catch((failure) => this.noTarget(failure)),
+      Effect.onExit(() => Effect.sync(() => this.left())),
+      (counted) =>
+        Effect.suspend(() => {
+          this.open++
+          return counted
+        })
+    )
+  }
+
+  drain(listeners: ReadonlyArray<NodeListener>, timeout: RelaySettings["drainTimeout"]): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.accepting = false
+      const stop = Effect.forEach(listeners, ({ stop }) => stop, { discard: true })
+      const over = Effect.suspend(() => this.open === 0 ? Effect.void : Deferred.await(this.empty))
+      return Effect.andThen(stop, Effect.timeoutOrElse(over, { duration: timeout, orElse: () => Effect.void }))
+    })
+  }
+
+  private left(): void {
+    this.open--
+    if (this.open === 0 && !this.accepting) Deferred.doneUnsafe(this.empty, Effect.void)
+  }
+
+  private noTarget(failure: ConnectFailed): Effect.Effect<void> {
+    this.connectFailures[failure.why] = (this.connectFailures[failure.why] ?? 0) + 1
+    return this.log.note(`${failure.why} ${Address.format(failure.target)}`, `${failure.message}; its client was reset`)
+  }
+}
+
+/** Tells the target who the client is, before any of the client's bytes. */
+const introduce = (client: Net.Socket, target: Peer): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    target.write([headerV2(client)], () => resume(Effect.void))
+  })
+
+const pictureOf = (
+  gate: AcceptGate,
+  doors: Doors,
+  listening: ReadonlyArray<Address.Address>
+): Effect.Effect<Effect.Effect<Picture>, never, Services> =>
+  Effect.gen(function*() {
+    const pool = yield* BufferPool
+    const relay = yield* Relay
+    const tasks = yield* TaskScheduler
+    const applets = yield* AppletScheduler
+    return Effect.gen(function*() {
+      const accept = gate.snapshot()
+      return {
+        pool: yield* pool.snapshot,
+        tasks: yield* tasks.snapshot,
+        applets: yield* applets.snapshot,
+        relay: yield* relay.snapshot,
+        server: {
+          landing: "plain",
+          listening: listening.map(Address.format),
+          accepting: doors.accepting,
+          accepted: accept.accepted,
+          open: accept.open,
+          pausesFull: accept.pausesFull,
+          pausesFiles: accept.pausesFiles,
+          connectFailures: { ...doors.connectFailures },
+          uptimeSeconds: process.uptime(),
+          rssBytes: process.memoryUsage.rss()
+        }
+      }
+    })
+  })

@@ -1,0 +1,88 @@
+/**
+ * What the kernel still holds of the bytes that it accepted: `tx_queue` of every TCP socket, from `/proc/net/tcp` and
+ * `/proc/net/tcp6`.
+ *
+ * Invariant: a socket is found by both its ends or not at all; what is not known is undefined, never 0. IPv4 sockets are in
+ * the first file; IPv6 sockets, and IPv4 clients of a dual-stack listener, in the second; Unix sockets are in neither.
+ */
+import * as Fs from "node:fs"
+import * as Os from "node:os"
+import { ipBytes } from "../Address.ts"
+
+/** Both ends of a TCP socket, named as `net.Socket` names them. */
+export interface Endpoints {
+  readonly localAddress?: string | undefined
+  readonly localPort?: number | undefined
+  readonly remoteAddress?: string | undefined
+  readonly remotePort?: number | undefined
+}
+
+/** Bytes by the key of their socket. */
+export type KernelQueues = ReadonlyMap<string, number>
+
+const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, "0")
+
+/** The kernel prints each 32-bit word of an address as a number, so in the machine's byte order. */
+const words = (bytes: ReadonlyArray<number>, littleEndian: boolean): string => {
+  let text = ""
+  for (let i = 0; i < bytes.length; i += 4) {
+    const word = bytes.slice(i, i + 4).map((byte) => hex(byte, 2))
+    text += (littleEndian ? word.toReversed() : word).join("")
+  }
+  return text
+}
+
+const end = (address: string | undefined, port: number | undefined, littleEndian: boolean): string | undefined => {
+  const bytes = address === undefined ? undefined : ipBytes(address)
+  return bytes === undefined || port === undefined ? undefined : `${words(bytes, littleEndian)}:${hex(port, 4)}`
+}
+
+const machineIsLittleEndian = Os.endianness() === "LE"
+
+/** A socket's ends as the files write them; undefined if it is no connected TCP socket. */
+export const keyOf = (socket: Endpoints, littleEndian: boolean = machineIsLittleEndian): string | undefined => {
+  const local = end(socket.localAddress, socket.localPort, littleEndian)
+  const remote = end(socket.remoteAddress, socket.remotePort, littleEndian)
+  return local === undefined || remote === undefined ? undefined : `${local} ${remote}`
+}
+
+const ipv4KeyLength = "00000000:0000 00000000:0000".length
+
+/** States whose line describes a connection with a send queue: all but TIME_WAIT, CLOSE and LISTEN. */
+const hasNoQueue = (state: string): boolean => state === "06" || state === "07" || state === "0A"
+
+const readLine = (text: string, lineStart: number, into: Map<string, number>): void => {
+  const start = text.indexOf(": ", lineStart) + 2
+  const state = text.indexOf(" ", text.indexOf(" ", start) + 1) + 1
+  if (hasNoQueue(text.slice(state, state + 2))) return
+  into.set(text.slice(start, state - 1), Number.parseInt(text.slice(state + 3, state + 11), 16))
+}
+
+/** Adds the lines of one file to `into`. The first line is a heading. */
+export const parse = (text: string, into: Map<string, number> = new Map()): Map<string, number> => {
+  let newline = text.indexOf("\n")
+  while (newline >= 0 && newline + 1 < text.length) {
+    readLine(text, newline + 1, into)
+    newline = text.indexOf("\n", newline + 1)
+  }
+  return into
+}
+
+const readFile = (path: string): string | undefined => {
+  try {
+    return Fs.readFileSync(path, "latin1")
+  } catch {
+    return undefined
+  }
+}
+
+/** The queues of the sockets with these keys, and of others; reads only the files that they need. Linux; empty elsewhere. */
+export const sample = (keys: ReadonlyArray<string>): KernelQueues => {
+  const queues = new Map<string, number>()
+  const files = [
+    keys.some((key) => key.length === ipv4KeyLength) ? readFile("/proc/net/tcp") : undefined,
+    keys.some((key) => key.length > ipv4KeyLength) ? readFile("/proc/net/tcp6") : undefined
+  ]
+  for (const file of files) if (file !== undefined) parse(file, queues)
+  return queues
+}

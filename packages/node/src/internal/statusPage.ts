@@ -1,0 +1,125 @@
+/**
+ * What the status page says: one picture of pool, schedulers and relay, in the three forms in which people and machines
+ * ask for it. Pure: the picture is taken by whoever serves it.
+ */
+import type { PoolSnapshot, RelaySnapshot, SchedulerSnapshot } from "headgate"
+import * as HeadgateMetrics from "headgate/HeadgateMetrics"
+
+/** Counters of the process around the relay. */
+export interface ServerSnapshot {
+  readonly landing: string
+  readonly listening: ReadonlyArray<string>
+  readonly accepting: boolean
+  readonly accepted: number
+  /** Connections accepted and not over: more than the relay's while targets are being connected to. */
+  readonly open: number
+  /** How often accepting paused: all places taken; open files short. */
+  readonly pausesFull: number
+  readonly pausesFiles: number
+  readonly connectFailures: { readonly [cause: string]: number }
+  readonly uptimeSeconds: number
+  readonly rssBytes: number
+}
+
+export interface Picture {
+  readonly pool: PoolSnapshot
+  readonly tasks: SchedulerSnapshot
+  readonly applets: SchedulerSnapshot
+  readonly relay: RelaySnapshot
+  readonly server: ServerSnapshot
+}
+
+export const toJson = (picture: Picture): string => `${JSON.stringify(picture, undefined, 2)}\n`
+
+const classes = ["tx", "channel", "endpoint", "rx"] as const
+
+const bytes = (count: number): string => {
+  if (count < 10 * 1024) return `${count} B`
+  if (count < 10 * 1024 ** 2) return `${Math.round(count / 1024)} KiB`
+  return count < 10 * 1024 ** 3 ? `${Math.round(count / 1024 ** 2)} MiB` : `${Math.round(count / 1024 ** 3)} GiB`
+}
+
+const seconds = (ms: number): string => ms === 0 ? "-" : `${(ms / 1000).toFixed(1)} s`
+
+const row = (name: string, value: unknown): string => `${name.padEnd(28)}${String(value)}`
+
+/** For people: plain text in lines, readable in a terminal and in a browser. */
+export function* toText({ applets, pool, relay, server, tasks }: Picture): Generator<string> {
+  yield "headgate\n\n"
+  yield `${
+    row("buffers", `${pool.used} of ${pool.limit} lent, ${pool.allocated} exist, ${pool.highWater} at most so far`)
+  }\n`
+  yield `${row("budget", `${bytes(pool.limit * pool.bufferSize)} (${pool.limit} x ${bytes(pool.bufferSize)})`)}\n`
+  yield `${row("reserve", pool.reserve)}\n`
+  if (pool.favoured !== undefined) yield `${row("favoured by ageing", pool.favoured)}\n`
+  yield "\nclass       lent   waiting   oldest wait\n"
+  for (const name of classes) {
+    const { lent, oldestWaitMs, waiting } = pool.classes[name]
+    yield `${name.padEnd(10)}${String(lent).padStart(6)}${String(waiting).padStart(10)}${
+      seconds(oldestWaitMs).padStart(14)
+    }\n`
+  }
+  yield `\n${row("hand-offs", pool.counters.handOffs)}\n`
+  yield `${row("grants passed on", pool.counters.passedOn)}\n`
+  yield `${row("creations failed", pool.counters.creationsFailed)}\n`
+  yield `${row("connections", `${relay.connections} open, ${relay.waitingDirections} directions wait for a buffer`)}\n`
+  const { accepted, open, pausesFiles, pausesFull } = server
+  yield `${
+    row("accepted", `${accepted}, ${open} open; paused ${pausesFull} times when full, ${pausesFiles} for want of files`)
+  }\n`
+  for (const [end, count] of Object.entries(relay.ended)) yield `${row(`ended: ${end}`, count)}\n`
+  for (const [cause, count] of Object.entries(server.connectFailures)) yield `${row(`no target: ${cause}`, count)}\n`
+  yield `${row("relayed", `${bytes(relay.requestBytes)} to targets, ${bytes(relay.responseBytes)} to clients`)}\n`
+  yield `${
+    row("overdraft", `${bytes(relay.overdraftBytes)} now, ${bytes(relay.overdraftHighWaterBytes)} at most so far`)
+  }\n`
+  yield `${row("run queues", `${tasks.runQueueLength} tasks, ${applets.runQueueLength} applets`)}\n`
+  yield `${row("landing", server.landing)}\n`
+  yield `${row("listening", server.listening.join(", "))}\n`
+  yield `${row("memory of the process", bytes(server.rssBytes))}\n`
+  yield `${row("up", `${Math.round(server.uptimeSeconds)} s`)}\n`
+}
+
+const sample = (
+  type: "gauge" | "counter",
+  name: string,
+  help: string,
+  value: number,
+  labels: { readonly [label: string]: string } = {}
+): HeadgateMetrics.Sample => ({ type, name, help, value, labels })
+
+/** For Prometheus: the pool's and the schedulers' samples, and the relay's own. */
+export const toSamples = ({ applets, pool, relay, server, tasks }: Picture): ReadonlyArray<HeadgateMetrics.Sample> => [
+  ...HeadgateMetrics.poolSamples(pool),
+  ...HeadgateMetrics.schedulerSamples("tasks", tasks),
+  ...HeadgateMetrics.schedulerSamples("applets", applets),
+  sample("gauge", "headgate_connections", "Connections open", relay.connections),
+  sample("gauge", "headgate_waiting_directions", "Directions that wait for a buffer", relay.waitingDirections),
+  sample("gauge", "headgate_overdraft_bytes", "Bytes held outside the pool", relay.overdraftBytes),
+  sample(
+    "gauge",
+    "headgate_overdraft_high_water_bytes",
+    "Most bytes held outside the pool",
+    relay.overdraftHighWaterBytes
+  ),
+  sample("counter", "headgate_overdrafts_total", "Chunks that could not be placed at once", relay.overdrafts),
+  sample("counter", "headgate_relayed_bytes_total", "Bytes relayed", relay.requestBytes, { direction: "request" }),
+  sample("counter", "headgate_relayed_bytes_total", "Bytes relayed", relay.responseBytes, { direction: "response" }),
+  ...Object.entries(relay.ended).map(([end, count]) =>
+    sample("counter", "headgate_connections_ended_total", "Connections ended, by how", count, { end })
+  ),
+  ...Object.entries(server.connectFailures).map(([cause, count]) =>
+    sample("counter", "headgate_connect_failures_total", "Targets that could not be reached, by cause", count, {
+      cause
+    })
+  ),
+  sample("counter", "headgate_accepted_total", "Connections accepted", server.accepted),
+  sample("gauge", "headgate_accepted_open", "Connections accepted and not over", server.open),
+  sample("counter", "headgate_accept_pauses_total", "Times that accepting paused", server.pausesFull, {
+    cause: "full"
+  }),
+  sample("counter", "headgate_accept_pauses_total", "Times that accepting paused", server.pausesFiles, {
+    cause: "files"
+  }),
+  sample("gauge", "process_resident_memory_bytes", "Resident memory of the process", server.rssBytes)
+]
