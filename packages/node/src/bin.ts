@@ -9,6 +9,7 @@ import { Command } from "effect/cli"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import { relayCommand } from "./RelayCommand.ts"
+import { Told } from "./RelayFlags.ts"
 
 const interrupted = 130
 
@@ -16,6 +17,10 @@ Command.make("headgate").pipe(
   Command.withDescription("Moves bytes within a fixed memory budget"),
   Command.withSubcommands([relayCommand]),
   Command.run({ version: "0.1.0" }),
+  // Flags that do not exist are bad input like values that break a rule: what is wrong has been printed.
+  Effect.mapError((error) =>
+    error._tag === "ShowHelp" && error.errors.length > 0 ? new Told({ exitCode: 64, message: error.message }) : error
+  ),
   Effect.provide(NodeServices.layer),
   // A signal is an order that was carried out: what the relay then does in order ends with 0.
   NodeRuntime.runMain({
