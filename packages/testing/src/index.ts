@@ -1,2 +1,5 @@
+export * as Laws from "./Laws.ts"
+export * as PoolSpec from "./PoolSpec.ts"
+export * as RunQueueSpec from "./RunQueueSpec.ts"
 export * as SeedMachine from "./SeedMachine.ts"
 export * as SeedScenarios from "./SeedScenarios.ts"

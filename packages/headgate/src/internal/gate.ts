@@ -82,8 +82,8 @@ export interface GateOptions {
   readonly maxWaiting: number
   /** Makes the memory of one area. May throw: then the taker is treated as in any shortage. Must not call the gate. */
   readonly create: () => Uint8Array<ArrayBuffer>
-  /** Called with an area that comes back, before anybody else can own it. */
-  readonly recycle: ((area: Area) => void) | undefined
+  /** Called with an area that comes back, before anybody else can own it; false if its memory is lost. Must not throw. */
+  readonly recycle: ((area: Area) => boolean) | undefined
   readonly now: () => number
   /** Read the clock at every take, so that holders have an age. */
   readonly timeTakes: boolean
@@ -175,7 +175,9 @@ export class Gate {
   /** Makes areas exist up to `count`; false if the memory for them cannot be had. */
   preallocate(count: number): boolean {
     this.version++
-    return this.allocated >= count || this.createUpTo(count)
+    const exist = this.allocated >= count || this.createUpTo(count)
+    this.settle()
+    return exist
   }
 
   /** A buffer if one may be taken now, without queueing. */
@@ -398,8 +400,9 @@ export class Gate {
     area.origin = undefined
     area.reported = false
     if (this.closed) return this.forget(area)
-    this.options.recycle?.(area)
-    this.unused.push(area)
+    // Memory that was lost is no longer counted as existing: whoever needs it has it created anew.
+    if (this.options.recycle?.(area) === false) this.forget(area)
+    else this.unused.push(area)
     this.shrink()
     this.recover()
     this.offer()

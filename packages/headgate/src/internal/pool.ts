@@ -79,6 +79,8 @@ export class PoolImpl implements Lender {
   private readonly clock: Clock.Clock
   private readonly fork: (effect: Effect.Effect<unknown>) => unknown
   private readonly nesting: Nesting | undefined
+  /** Those made here: a waiter of another pool would corrupt both queues. */
+  private readonly waiters = new WeakSet<Waiter>()
   private unavailable = 0
   private refused = 0
   private misuses = 0
@@ -96,7 +98,7 @@ export class PoolImpl implements Lender {
       reserve: settings.reserve,
       maxWaiting: settings.maxWaiting,
       create: () => settings.allocate(settings.bufferSize),
-      recycle: recycler(settings),
+      recycle: (area) => this.recycle(area),
       now: () => clock.currentTimeMillisUnsafe(),
       timeTakes: settings.leakThresholdMs !== undefined,
       checked: settings.debug,
@@ -255,6 +257,24 @@ export class PoolImpl implements Lender {
     this.gate.giveBack(lease.area)
   }
 
+  /** Memory that comes back, before anybody else can own it; false if the caller has transferred it away and no other is to be had. */
+  private recycle(area: Area): boolean {
+    const { allocate, bufferSize, debug, wipe } = this.settings
+    if (area.bytes.length === 0) {
+      const misuse = this.misuse("a buffer was given back whose memory had been transferred away")
+      this.fork(Effect.logError("the memory of a buffer is lost, and is replaced", misuse))
+      try {
+        area.bytes = allocate(bufferSize)
+      } catch {
+        return false
+      }
+    }
+    if (wipe) area.bytes.fill(0)
+    // Old views become empty, so a use after give-back cannot touch the next owner's bytes.
+    if (debug) area.bytes = new Uint8Array(area.bytes.buffer.transfer())
+    return true
+  }
+
   private tryTake(criticality: Criticality): Lease | undefined {
     const area = this.gate.take(this.level(criticality))
     return area === undefined ? undefined : this.open(area)
@@ -324,7 +344,9 @@ export class PoolImpl implements Lender {
 
   private waiter(options: WaiterOptions): PublicWaiter {
     this.level(options.criticality)
-    return new Waiter(options.target, options.criticality, options.wake, false)
+    const waiter = new Waiter(options.target, options.criticality, options.wake, false)
+    this.waiters.add(waiter)
+    return waiter
   }
 
   private takeOrWaitUnsafe(waiter: PublicWaiter): ByteBuffer | "queued" | "full" | "closed" {
@@ -333,8 +355,8 @@ export class PoolImpl implements Lender {
   }
 
   private own(waiter: PublicWaiter): Waiter {
-    if (waiter instanceof Waiter) return waiter
-    throw this.misuse("a waiter was used that no wait queue made")
+    if (waiter instanceof Waiter && this.waiters.has(waiter)) return waiter
+    throw this.misuse("a waiter was used that this pool's wait queue did not make")
   }
 
   private level(criticality: Criticality): number {
@@ -468,16 +490,6 @@ export class PoolImpl implements Lender {
   private logLease(line: Effect.Effect<void>, area: Area): Effect.Effect<void> {
     const origin = area.origin === undefined ? {} : { origin: area.origin }
     return Effect.annotateLogs(line, { pool: this.name, criticality: order[area.level], ...origin })
-  }
-}
-
-/** What happens to memory that comes back, before anybody else can own it. */
-const recycler = (settings: Settings): ((area: Area) => void) | undefined => {
-  if (!settings.wipe && !settings.debug) return undefined
-  return (area) => {
-    if (settings.wipe) area.bytes.fill(0)
-    // Old views become empty, so a use after give-back cannot touch the next owner's bytes.
-    if (settings.debug) area.bytes = new Uint8Array(area.bytes.buffer.transfer())
   }
 }
 

@@ -34,9 +34,12 @@ const microtasks = (immediate: (task: () => void) => unknown): Turns => (work) =
     else immediate(freshTurn)
   }
   const turn = () => {
-    spent += work.run(work.perTurn - spent)
-    asked = false
-    if (work.pending()) ask()
+    try {
+      spent += work.run(work.perTurn - spent)
+    } finally {
+      asked = false
+      if (work.pending()) ask()
+    }
   }
   const freshTurn = () => {
     spent = 0
@@ -53,9 +56,12 @@ const scheduled = (dispatcher: Scheduler.SchedulerDispatcher): Turns => (work) =
     dispatcher.scheduleTask(turn, 0)
   }
   const turn = () => {
-    work.run(work.perTurn)
-    asked = false
-    if (work.pending()) ask()
+    try {
+      work.run(work.perTurn)
+    } finally {
+      asked = false
+      if (work.pending()) ask()
+    }
   }
   return ask
 }
