@@ -25,6 +25,24 @@ import type { Task } from "./Task.ts"
 export type Verdict = "again" | "wait" | "done"
 
 /**
+ * The verdicts by name, for where TypeScript would widen a literal to `string`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const again = "again" as const
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const wait = "wait" as const
+/**
+ * @category constants
+ * @since 0.1.0
+ */
+export const done = "done" as const
+
+/**
  * @category models
  * @since 0.1.0
  */

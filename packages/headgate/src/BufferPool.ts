@@ -142,8 +142,9 @@ export class BufferPool extends Context.Service<BufferPool, {
     use: (buffer: ByteBuffer) => A & NotAnEffect<A>
   ) => Effect.Effect<A, PoolClosed | WaitRefused>
   /**
-   * A buffer for the rest of the scope. Waiting is interruptible, the moment of ownership is not. Buffers that one fiber
-   * needs together are taken in order of strictly decreasing margin. O(1).
+   * A buffer for the rest of the scope. Waiting is interruptible, the moment of ownership is not. A timeout around it that
+   * fires in that very moment may leave the buffer with the scope until it closes: with timeouts use `withBuffer`. Buffers
+   * that one fiber needs together are taken in order of strictly decreasing margin. O(1).
    */
   readonly acquire: (criticality: Criticality) => Effect.Effect<ByteBuffer, PoolClosed | WaitRefused, Scope.Scope>
   /** A buffer for the rest of the scope if one may be taken now; never queues. O(1). */

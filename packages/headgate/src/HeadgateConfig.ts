@@ -20,7 +20,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { HeadgateOptions } from "./Headgate.ts"
-import { poolRules, type Rule, schedulerRules } from "./internal/options.ts"
+import { poolRules, problemsBetween, type Rule, schedulerRules, withDefaults } from "./internal/options.ts"
 import { ConfigError, type ConfigProblem } from "./PoolError.ts"
 
 /**
@@ -167,7 +167,17 @@ export const parse = (raw: RawOptions): Effect.Effect<HeadgateOptions, ConfigErr
     wipe: read("wipe", boolean),
     debug: read("debug", boolean)
   }
+  if (problems.length === 0) problems.push(...between(options))
   return problems.length > 0 ? Effect.fail(new ConfigError({ problems })) : Effect.succeed(options)
+}
+
+/** Numbers that contradict each other, under the names of their variables. */
+const between = (options: HeadgateOptions): ReadonlyArray<ConfigProblem> => {
+  const { limit, prealloc, reserve } = withDefaults(options)
+  return problemsBetween(limit, reserve, prealloc).map((problem) => ({
+    ...problem,
+    field: problem.field === "reserve" ? variables.reserve : variables.prealloc
+  }))
 }
 
 /**

@@ -39,10 +39,14 @@ export interface Peer {
   readonly readStop: () => void
   /**
    * Writes all bytes of the views, in order. Until `done` the memory belongs to the write. `accepted` is false if the
-   * connection ended before all of it was taken. One write at a time.
+   * connection ended before all of it was taken. One write at a time. If it throws it uses none of the memory any more, and
+   * is not `done`.
    */
   readonly write: (views: ReadonlyArray<Uint8Array>, done: (accepted: boolean) => void) => void
-  /** Sends an orderly end (FIN) behind all that was written; `done` once it is on its way. */
+  /**
+   * Sends an orderly end (FIN) behind all that was written; `done` once it is on its way. Never, if the connection is reset
+   * first: that is told by `onReset`.
+   */
   readonly end: (done: () => void) => void
   /**
    * Ends both directions at once and not orderly (RST where there is such a thing). Safe to repeat. No event follows; a write

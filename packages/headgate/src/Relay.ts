@@ -85,13 +85,13 @@ export interface RelaySnapshot {
  */
 export class Relay extends Context.Service<Relay, {
   /**
-   * Relays between two open peers until both directions have ended. Interrupting it resets both. The peers' sockets belong
-   * to the caller's scope.
+   * Relays between two open peers until both directions have ended. Interrupting it resets both, and so does the end of the
+   * relay's own scope. The peers' sockets belong to the caller's scope.
    */
   readonly run: (client: Peer, target: Peer) => Effect.Effect<RelayOutcome>
   readonly snapshot: Effect.Effect<RelaySnapshot>
 }>()("headgate/Relay") {
-  /** A relay whose policies run until the scope closes. */
+  /** A relay whose policies run until the scope closes: then all its connections are reset. */
   static readonly make = (
     options: RelayOptions = {}
   ): Effect.Effect<Relay["Service"], ConfigError, BufferPool | TaskScheduler | Scope.Scope> => internal.make(options)

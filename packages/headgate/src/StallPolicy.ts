@@ -36,6 +36,10 @@ export interface Sample {
 /**
  * The progress of one direction's writes, by marks. All operations are O(1).
  *
+ * What was delivered enters by `look` only, with a sample of that very moment. When a write begins the last sample may be
+ * old, and what the operating system took since would pass for bytes that the other host has: a mark that a slow reader
+ * needs minutes to get past.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -44,7 +48,8 @@ export class Progress {
   inFlightSince: number | undefined = undefined
   /** When the last mark was made: nothing counts as progress that does not get 64 KiB further than it. */
   markedAt = 0
-  private marked: Sample = { accepted: 0, delivered: undefined }
+  private accepted = 0
+  private delivered: number | undefined = undefined
   private lastDoneAt = 0
   private lastWasSlow = false
   private readonly graceMs: number
@@ -54,13 +59,13 @@ export class Progress {
   }
 
   /**
-   * A write begins. Behind one that was itself slow, the old mark goes on: else a reader could drip for ever, one small
-   * write after another.
+   * A write begins; `accepted` is the total so far. The old mark goes on behind a write that was itself slow, and while the
+   * direction `stillHolds` the buffer of the write before: else a reader could drip for ever, one small write after another.
    */
-  begin(now: number, sample: Sample): void {
+  begin(now: number, accepted: number, stillHolds: boolean): void {
     this.inFlightSince = now
-    const goesOn = this.lastWasSlow && now - this.lastDoneAt <= this.graceMs
-    if (!goesOn) this.mark(now, sample)
+    const goesOn = stillHolds || (this.lastWasSlow && now - this.lastDoneAt <= this.graceMs)
+    if (!goesOn || accepted - this.accepted >= progressBytes) this.mark(now, accepted, undefined)
   }
 
   done(now: number): void {
@@ -74,12 +79,11 @@ export class Progress {
   }
 
   /** Looks again; moves the mark if there was progress. */
-  look(now: number, sample: Sample): void {
-    const { accepted, delivered } = this.marked
-    if (delivered === undefined) this.marked = { accepted, delivered: sample.delivered }
-    const further = sample.accepted - accepted >= progressBytes ||
-      (delivered !== undefined && sample.delivered !== undefined && sample.delivered - delivered >= progressBytes)
-    if (further) this.mark(now, sample)
+  look(now: number, { accepted, delivered }: Sample): void {
+    const marked = this.delivered ??= delivered
+    const further = accepted - this.accepted >= progressBytes ||
+      (marked !== undefined && delivered !== undefined && delivered - marked >= progressBytes)
+    if (further) this.mark(now, accepted, delivered)
   }
 
   /** How long a write in flight has made no progress; 0 if none is in flight. */
@@ -87,9 +91,10 @@ export class Progress {
     return this.inFlightSince === undefined ? 0 : now - this.markedAt
   }
 
-  private mark(now: number, sample: Sample): void {
+  private mark(now: number, accepted: number, delivered: number | undefined): void {
     this.markedAt = now
-    this.marked = sample
+    this.accepted = accepted
+    this.delivered = delivered
   }
 }
 
@@ -104,4 +109,7 @@ export const victims = <A extends { readonly stalledMs: number }>(
   timeoutMs: number,
   waiting: number
 ): ReadonlyArray<A> =>
-  candidates.filter(({ stalledMs }) => stalledMs >= timeoutMs).sort((a, b) => b.stalledMs - a.stalledMs).slice(0, waiting)
+  candidates.filter(({ stalledMs }) => stalledMs >= timeoutMs).sort((a, b) => b.stalledMs - a.stalledMs).slice(
+    0,
+    waiting
+  )

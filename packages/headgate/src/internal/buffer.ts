@@ -4,11 +4,10 @@
  *
  * One function removes bytes (`consume`), so whoever holds a channel's buffer learns here that it became empty.
  */
-import * as Equal from "effect/Equal"
-import * as Hash from "effect/Hash"
 import type { ByteBuffer } from "../ByteBuffer.ts"
 import type { BufferMisuse } from "../PoolError.ts"
 import type { Area } from "./gate.ts"
+import { Identity } from "./identity.ts"
 
 /** Who must know when the buffer is empty, or unpinned: the channel that holds it. */
 export interface Holder {
@@ -28,7 +27,7 @@ declare const TextDecoder: new() => { decode(bytes: Uint8Array): string }
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-export class Lease implements ByteBuffer {
+export class Lease extends Identity implements ByteBuffer {
   live = true
   /** Pins made through this lease. They outlive it. */
   pins = 0
@@ -39,6 +38,7 @@ export class Lease implements ByteBuffer {
   readonly lender: Lender
 
   constructor(area: Area, lender: Lender) {
+    super()
     this.area = area
     this.lender = lender
   }
@@ -116,19 +116,9 @@ export class Lease implements ByteBuffer {
   toJSON() {
     return { pool: this.pool, length: this.length, room: this.room }
   }
-  toString(): string {
+  override toString(): string {
     return `ByteBuffer(${this.pool}: ${this.live ? `${this.length} of ${this.size} bytes` : "given back"})`
   }
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString()
-  }
-  [Equal.symbol](that: Equal.Equal): boolean {
-    return this === that
-  }
-  [Hash.symbol](): number {
-    return Hash.random(this)
-  }
-
   private tail(): number {
     return (this.head + this.length) % this.size
   }

@@ -12,6 +12,7 @@ import { BufferMisuse, BufferPending } from "../PoolError.ts"
 import type { Waiter } from "../WaitQueue.ts"
 import type { WakeReason } from "../WakeReason.ts"
 import { type Holder, Lease } from "./buffer.ts"
+import { Identity } from "./identity.ts"
 import { currentRun, type RunPin } from "./run.ts"
 
 /** Who fills a channel: the entity that is woken when its buffer has come. */
@@ -21,7 +22,7 @@ export interface Filler {
   readonly endUnsafe: () => void
 }
 
-export class Channel implements Holder, RunPin {
+export class Channel extends Identity implements Holder, RunPin {
   readonly side: "request" | "response"
   readonly criticality: Criticality
   readonly pool: BufferPool["Service"]
@@ -43,6 +44,7 @@ export class Channel implements Holder, RunPin {
     filledBy: "stream" | "applet",
     stream: string
   ) {
+    super()
     this.pool = pool
     this.side = side
     this.criticality = criticality
@@ -52,8 +54,13 @@ export class Channel implements Holder, RunPin {
   }
 
   /** Who waits, for people: the filler, never the stream for an applet. */
-  toString(): string {
+  override toString(): string {
     return this.filler?.name ?? `the applet to come of ${this.pending.stream}`
+  }
+
+  toJSON() {
+    const { criticality, lease, pending, side, waiter } = this
+    return { stream: pending.stream, side, criticality, filler: this.toString(), waiter: waiter.state, buffer: lease }
   }
 
   get buffer(): ByteBuffer | undefined {

@@ -11,7 +11,7 @@
 import type { ByteBuffer } from "../ByteBuffer.ts"
 import * as ByteChannel from "../ByteChannel.ts"
 import type { ByteStream } from "../ByteStream.ts"
-import type { Peer } from "../Peer.ts"
+import type { Peer, PeerEvents } from "../Peer.ts"
 import type { RelayEnd, RelayOutcome } from "../Relay.ts"
 import { Progress, type Sample } from "../StallPolicy.ts"
 
@@ -31,6 +31,8 @@ export interface Shared {
   readonly unpin: (buffer: ByteBuffer) => void
   readonly moved: (side: "request" | "response", bytes: number) => void
   readonly overdraft: (bytes: number) => void
+  /** Something threw that must not. */
+  readonly broke: (connection: Connection, error: unknown) => void
   readonly ended: (connection: Connection, end: RelayEnd) => void
 }
 
@@ -44,6 +46,7 @@ export class Connection {
   outcome: RelayOutcome | undefined = undefined
   lastActivityAt: number
   private readonly stream: ByteStream
+  private tell: (outcome: RelayOutcome) => void = () => {}
 
   constructor(shared: Shared, stream: ByteStream, client: Peer, target: Peer) {
     this.shared = shared
@@ -57,9 +60,13 @@ export class Connection {
   }
 
   start(): void {
-    this.client.attach(this.request.events)
-    this.target.attach(this.response.events)
-    for (const direction of this.directions) direction.pump()
+    try {
+      this.client.attach(this.request.events)
+      this.target.attach(this.response.events)
+    } catch (error) {
+      return this.broke(error)
+    }
+    this.pump()
   }
 
   /** A run of the stream: what waited for a buffer may have one now. */
@@ -67,23 +74,56 @@ export class Connection {
     for (const direction of this.directions) direction.pump()
   }
 
+  /** The longest wait for a buffer, by when it began. */
+  get waitingSince(): number | undefined {
+    const [request, response] = [this.request.waitingSince, this.response.waitingSince]
+    if (request === undefined || response === undefined) return request ?? response
+    return Math.min(request, response)
+  }
+
   /** One direction has passed its end on. */
   directionClosed(): void {
     if (this.request.closed && this.response.closed) this.finish("completed", undefined)
   }
 
-  /** The end, once: both sides are told the truth, and everything comes back in this step. */
+  /** `tell` is called at the end, or now if that has been: it must only schedule. */
+  whenOver(tell: (outcome: RelayOutcome) => void): void {
+    this.tell = tell
+    if (this.outcome !== undefined) tell(this.outcome)
+  }
+
+  /** Something threw inside a callback: that ends this connection, and no other. */
+  broke(error: unknown): void {
+    this.shared.broke(this, error)
+    this.finish("reset", error)
+  }
+
+  /**
+   * The end, once: both sides are told the truth, and everything comes back in this step. Whoever waits for the outcome is
+   * told last, and only by the dispatcher: nothing of the caller's runs in the middle of it.
+   */
   finish(end: RelayEnd, cause: unknown): void {
     if (this.outcome !== undefined) return
-    this.outcome = { end, cause, requestBytes: this.request.written, responseBytes: this.response.written }
+    const outcome = { end, cause, requestBytes: this.request.written, responseBytes: this.response.written }
+    this.outcome = outcome
     for (const direction of this.directions) direction.drop()
     // Give back before any method of a socket is called.
-    this.stream.endUnsafe()
+    this.attempt(() => this.stream.endUnsafe())
     if (end !== "completed") {
-      this.client.abort()
-      this.target.abort()
+      this.attempt(() => this.client.abort())
+      this.attempt(() => this.target.abort())
     }
     this.shared.ended(this, end)
+    this.tell(outcome)
+  }
+
+  /** A part of the end that throws must not keep the others from happening. */
+  private attempt(part: () => void): void {
+    try {
+      part()
+    } catch (error) {
+      this.shared.broke(this, error)
+    }
   }
 }
 
@@ -102,14 +142,19 @@ export class Direction {
   private readonly channel: ByteChannel.ByteChannel
   private overdraft: Array<Uint8Array> = []
   private overdraftBytes = 0
-  private inFlight = 0
+  /** The write in flight: whose bytes, and how many. */
+  private inFlight: ByteBuffer | undefined = undefined
+  private inFlightBytes = 0
+  /** The write before left bytes in the buffer, so that the buffer has not been given back since. */
+  private stillHolds = false
   private isReading = false
   private sourceEnded = false
   private isEnding = false
   private isPumping = false
   private turn = 0
   private movedInTurn = 0
-  private lastDelivered = 0
+  /** What the last look saw; undefined if bytes were written since. */
+  private seen: Sample | undefined = undefined
 
   constructor(
     connection: Connection,
@@ -126,39 +171,53 @@ export class Direction {
     this.progress = new Progress(connection.shared.stallGraceMs)
   }
 
-  readonly events = {
-    onBytes: (bytes: Uint8Array): void => this.guarded(() => this.arrived(bytes)),
-    onEnd: (): void =>
-      this.guarded(() => {
-        this.sourceEnded = true
-        this.pump()
-      }),
-    onReset: (cause: unknown): void => this.connection.finish("reset", cause)
+  /** What the source calls. A callback of a socket must not throw. */
+  readonly events: PeerEvents = {
+    onBytes: (bytes) => {
+      try {
+        this.arrived(bytes)
+      } catch (error) {
+        this.connection.broke(error)
+      }
+    },
+    onEnd: () => {
+      this.sourceEnded = true
+      this.pump()
+    },
+    onReset: (cause) => this.connection.finish("reset", cause)
   }
 
-  /** Moves what can be moved now: from the overdraft into the buffer, from the buffer into the sink. */
+  /**
+   * Moves what can be moved now: from the overdraft into the buffer, from the buffer into the sink; then turns reading on or
+   * off. Called from everywhere, never throws, and never nests: a peer that calls back from inside a method (a write that is
+   * `done` at once) changes what the next step finds, however many there are, on a flat stack.
+   */
   pump(): void {
     if (this.isPumping) return
     this.isPumping = true
-    while (this.step()) { /* each step moves bytes, and a turn moves at most `turnBytes` */ }
+    try {
+      while (this.step() || this.steer()) { /* steps end: each moves bytes, and a turn moves at most `turnBytes` */ }
+    } catch (error) {
+      this.connection.broke(error)
+    }
     this.isPumping = false
-    this.steer()
   }
 
-  /** What is known of the bytes written to the sink. */
-  sample(): Sample {
-    const accepted = this.written + this.inFlight - this.sink.unacceptedBytes()
-    const unsent = this.sink.unsentBytes()
-    return { accepted, delivered: unsent === undefined ? undefined : accepted - unsent }
-  }
-
-  /** Looks at the sink's progress; true if the other host has taken anything since the last look. */
+  /** Looks at the sink's progress; true if bytes have moved since the last look. */
   look(now: number): boolean {
+    if (this.isOver) return false
+    const before = this.seen
     const sample = this.sample()
+    this.seen = sample
     this.progress.look(now, sample)
-    if (sample.delivered === undefined || sample.delivered <= this.lastDelivered) return false
-    this.lastDelivered = sample.delivered
-    return true
+    if (before === undefined) return false
+    return sample.accepted > before.accepted || (sample.delivered ?? 0) > (before.delivered ?? Infinity)
+  }
+
+  /** Nothing of it can move unseen: all that was written had left the operating system at the last look, or who knows. */
+  get isSettled(): boolean {
+    if (this.inFlight !== undefined || this.seen === undefined) return false
+    return this.seen.delivered === undefined || this.seen.delivered >= this.seen.accepted
   }
 
   /** The connection is over: what lies in the overdraft goes. */
@@ -173,8 +232,16 @@ export class Direction {
     return this.connection.outcome !== undefined
   }
 
+  /** Totals that are true at one moment: only just after the peers were sampled. */
+  private sample(): Sample {
+    const accepted = this.written + this.inFlightBytes - this.sink.unacceptedBytes()
+    const unsent = this.sink.unsentBytes()
+    return { accepted, delivered: unsent === undefined ? undefined : accepted - unsent }
+  }
+
   private arrived(bytes: Uint8Array): void {
     if (this.isOver || bytes.length === 0) return
+    if (this.sourceEnded) throw new Error(`${this.source.label} sent bytes behind its own end`)
     this.connection.lastActivityAt = this.connection.shared.now()
     const rest = this.overdraft.length > 0 ? bytes : this.place(bytes)
     if (rest.length > 0) this.stash(rest)
@@ -186,15 +253,15 @@ export class Direction {
     const buffer = this.alloc()
     if (buffer === undefined || buffer.room === 0) return bytes
     const count = Math.min(buffer.room, bytes.length)
-    buffer.write(bytes.subarray(0, count))
+    buffer.write(count === bytes.length ? bytes : bytes.subarray(0, count))
     return bytes.subarray(count)
   }
 
   private alloc(): ByteBuffer | undefined {
     const door = ByteChannel.allocUnsafe(this.channel)
-    if (door === "closed") this.connection.finish("shutdown", undefined)
     if (door === "held") this.waitingSince = undefined
-    else this.waitingSince ??= this.connection.shared.now()
+    else if (door === "queued") this.waitingSince ??= this.connection.shared.now()
+    else this.connection.finish("shutdown", undefined)
     return this.channel.buffer
   }
 
@@ -210,7 +277,7 @@ export class Direction {
 
   /** One step of `pump`; false when nothing more can be done now. */
   private step(): boolean {
-    if (this.isOver || this.inFlight > 0 || this.closed) return false
+    if (this.isOver || this.inFlight !== undefined || this.closed) return false
     if (this.overdraft.length > 0) this.unstash()
     const buffer = this.channel.buffer
     if (buffer === undefined || buffer.length === 0) return this.maybeEnd()
@@ -243,70 +310,88 @@ export class Direction {
 
   /** Until `done` the buffer belongs to the write: it is pinned, and its bytes stay in it. */
   private write(buffer: ByteBuffer, allowance: number): boolean {
-    const views = firstBytes(buffer.readViews(), allowance)
-    const count = views.reduce((sum, view) => sum + view.length, 0)
+    const views = firstBytes(buffer, allowance)
+    const count = Math.min(buffer.length, allowance)
     this.movedInTurn += count
-    this.progress.begin(this.connection.shared.now(), this.sample())
-    this.inFlight = count
+    this.progress.begin(this.connection.shared.now(), this.written, this.stillHolds)
+    this.inFlight = buffer
+    this.inFlightBytes = count
     this.connection.shared.pin(buffer)
-    this.sink.write(views, (accepted) => this.guarded(() => this.done(buffer, accepted)))
-    return this.inFlight === 0
+    try {
+      this.sink.write(views, this.whenWritten)
+    } catch (error) {
+      this.landed()
+      throw error
+    }
+    return this.inFlight === undefined
   }
 
-  private done(buffer: ByteBuffer, accepted: boolean): void {
-    const { shared } = this.connection
-    const count = this.inFlight
-    this.inFlight = 0
-    shared.unpin(buffer)
+  /** `done`, one function for all writes: the byte path allocates nothing. */
+  private readonly whenWritten = (accepted: boolean): void => {
+    try {
+      this.wrote(accepted)
+    } catch (error) {
+      this.connection.broke(error)
+    }
+  }
+
+  private wrote(accepted: boolean): void {
+    const count = this.inFlightBytes
+    const buffer = this.landed()
     if (this.isOver) return
+    if (buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)
     if (!accepted) return this.connection.finish("reset", new Error(`${this.sink.label} is gone`))
-    const now = shared.now()
+    const now = this.connection.shared.now()
     this.progress.done(now)
     this.connection.lastActivityAt = now
+    this.seen = undefined
     this.written += count
-    shared.moved(this.side, count)
+    this.connection.shared.moved(this.side, count)
     buffer.consume(count)
+    this.stillHolds = buffer.length > 0
     this.pump()
+  }
+
+  /** The write in flight is over: its memory is ours again, or the pool's if the connection has ended. */
+  private landed(): ByteBuffer | undefined {
+    const buffer = this.inFlight
+    this.inFlight = undefined
+    this.inFlightBytes = 0
+    if (buffer !== undefined) this.connection.shared.unpin(buffer)
+    return buffer
   }
 
   /** Nothing is left to write: an end that the source told is passed on. */
   private maybeEnd(): boolean {
     if (!this.sourceEnded || this.overdraft.length > 0 || this.isEnding) return false
     this.isEnding = true
-    this.sink.end(() =>
-      this.guarded(() => {
-        this.closed = true
-        this.connection.directionClosed()
-      })
-    )
+    this.sink.end(() => {
+      this.closed = true
+      this.connection.directionClosed()
+    })
     return false
   }
 
-  /** Reading is on exactly while what is read can be placed, in this turn. */
-  private steer(): void {
-    if (this.isOver || this.sourceEnded) return
-    const room = this.channel.buffer?.room ?? 1
-    const wanted = this.overdraft.length === 0 && room > 0 && this.allowance() > 0
-    if (wanted === this.isReading) return
+  /** Reading is on exactly while what is read can be placed, in this turn. True if that has just changed. */
+  private steer(): boolean {
+    if (this.isOver || this.sourceEnded) return false
+    const isPlaceable = this.overdraft.length === 0 && (this.channel.buffer?.room ?? 1) > 0
+    const wanted = isPlaceable && this.allowance() > 0
+    // Whatever stopped the reading before, only the next turn can bring it back.
+    if (isPlaceable && !wanted) this.connection.shared.nextTurn(this)
+    if (wanted === this.isReading) return false
     this.isReading = wanted
     if (wanted) this.source.readStart()
     else this.source.readStop()
-    if (!wanted && this.allowance() <= 0) this.connection.shared.nextTurn(this)
-  }
-
-  /** A callback of a socket must not throw: what broke ends this connection, and no other. */
-  private guarded(body: () => void): void {
-    try {
-      body()
-    } catch (error) {
-      this.isPumping = false
-      this.connection.finish("reset", error)
-    }
+    return true
   }
 }
 
-const firstBytes = (views: ReadonlyArray<Uint8Array>, count: number): ReadonlyArray<Uint8Array> => {
+const firstBytes = (buffer: ByteBuffer, count: number): ReadonlyArray<Uint8Array> => {
+  const views = buffer.readViews()
+  if (buffer.length <= count) return views
   const [first, second] = views
-  if (first === undefined || first.length >= count) return first === undefined ? [] : [first.subarray(0, count)]
+  if (first === undefined) return []
+  if (first.length >= count) return [first.subarray(0, count)]
   return second === undefined ? [first] : [first, second.subarray(0, count - first.length)]
 }

@@ -17,6 +17,7 @@ import * as Scope from "effect/Scope"
 import { BufferPending } from "../PoolError.ts"
 import type { Runnable, Scheduler } from "../TaskScheduler.ts"
 import type { WakeReason } from "../WakeReason.ts"
+import { Identity } from "./identity.ts"
 import { CurrentRun, Run, runOf } from "./run.ts"
 
 /** What a kind of entity adds. Both hooks are synchronous and total. */
@@ -32,7 +33,7 @@ export interface Kind<E, R> {
 
 type RunExit = () => void
 
-export class Entity<E> {
+export class Entity<E> extends Identity {
   readonly name: string
   readonly scope: Scope.Closeable
   ended = false
@@ -46,10 +47,15 @@ export class Entity<E> {
   private awaited = false
 
   constructor(name: string, scheduler: Scheduler, scope: Scope.Closeable, leave: () => void) {
+    super()
     this.name = name
     this.scope = scope
     this.leave = leave
     this.runnable = scheduler.runnable((reasons) => this.resume?.(Effect.succeed(reasons)))
+  }
+
+  toJSON() {
+    return { entity: this.name, state: this.ended ? "ended" : this.run === undefined ? "waiting" : "running" }
   }
 
   readonly wakeUnsafe = (reason: WakeReason): void => this.runnable.wakeUnsafe(reason)

@@ -537,7 +537,7 @@ export class Gate {
     for (let at = 3; at >= 0; at--) {
       lentFrom += lent[at]!
       const behind = allocated - this.ordinaryMargins[at]!
-      assert(lentFrom <= behind, `L7: ${lentFrom} lent at ${order[at]} or less critical of ${behind}`)
+      assert(lentFrom === 0 || lentFrom <= behind, `L7: ${lentFrom} lent at ${order[at]} or less critical of ${behind}`)
       const head = this.queues[at]!.head
       assert(head === undefined || this.free <= this.margins[at]!, `L4: ${order[at]} waits beside ${this.free} free`)
     }

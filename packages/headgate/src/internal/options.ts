@@ -76,6 +76,16 @@ export const problemsOf = (
     return value === undefined || rule.holds(value) ? [] : [{ field, value, rule: rule.rule }]
   })
 
+/** The numbers that rules between fields are about. */
+export const withDefaults = (options: {
+  readonly limit?: number | undefined
+  readonly reserve?: number | undefined
+  readonly prealloc?: number | undefined
+}): { readonly limit: number; readonly reserve: number; readonly prealloc: number } => {
+  const limit = options.limit ?? 1024
+  return { limit, reserve: options.reserve ?? Math.min(3, limit - 1), prealloc: options.prealloc ?? 0 }
+}
+
 /** `reserve < limit` and `prealloc <= limit`; asked only once each number by itself is right. */
 export const problemsBetween = (limit: number, reserve: number, prealloc: number): Array<ConfigProblem> => {
   const problems: Array<ConfigProblem> = []

@@ -8,8 +8,10 @@
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import * as Hash from "effect/Hash"
 import * as Scope from "effect/Scope"
 import type { BufferPoolOptions, PoolSnapshot } from "../BufferPool.ts"
 import type { ByteBuffer } from "../ByteBuffer.ts"
@@ -28,8 +30,9 @@ import type { News, Waiter as PublicWaiter, WaiterOptions, Waiting, WaitQueue } 
 import { ageing } from "./ageing.ts"
 import { Lease, type Lender } from "./buffer.ts"
 import { Area, Gate, Waiter, wakesPerTurn } from "./gate.ts"
+import { Identity } from "./identity.ts"
 import { Nesting } from "./nesting.ts"
-import { durationMs, failOn, poolRules, problemsBetween, problemsOf } from "./options.ts"
+import { durationMs, failOn, poolRules, problemsBetween, problemsOf, withDefaults } from "./options.ts"
 import { runOf } from "./run.ts"
 import * as Turns from "./turns.ts"
 
@@ -49,13 +52,10 @@ interface Settings {
 }
 
 const settingsOf = (options: BufferPoolOptions): Settings => {
-  const limit = options.limit ?? 1024
   return {
+    ...withDefaults(options),
     name: options.name ?? "default",
-    limit,
-    reserve: options.reserve ?? Math.min(3, limit - 1),
     bufferSize: options.bufferSize ?? 64 * 1024,
-    prealloc: options.prealloc ?? 0,
     maxWaiting: options.maxWaiting ?? Infinity,
     ageAfterMs: durationMs(options.ageAfter ?? 1000),
     leakThresholdMs: options.leakThreshold === undefined ? undefined : durationMs(options.leakThreshold),
@@ -66,10 +66,19 @@ const settingsOf = (options: BufferPoolOptions): Settings => {
   }
 }
 
+/** A buffer's memory: exactly as large as was asked for, and an ArrayBuffer of its own, which `debug` can transfer. */
+const allocate = ({ allocate, bufferSize }: Settings): Uint8Array<ArrayBuffer> => {
+  const bytes = allocate(bufferSize)
+  if (bytes.length === bufferSize && bytes.buffer.byteLength === bufferSize) return bytes
+  throw new RangeError(
+    `allocate was asked for ${bufferSize} bytes, and made ${bytes.length} in an ArrayBuffer of ${bytes.buffer.byteLength}`
+  )
+}
+
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 type Refusal = PoolClosed | WaitRefused
 
-export class PoolImpl implements Lender {
+export class PoolImpl extends Identity implements Lender {
   readonly gate: Gate
   readonly name: string
   readonly bufferSize: number
@@ -79,14 +88,13 @@ export class PoolImpl implements Lender {
   private readonly clock: Clock.Clock
   private readonly fork: (effect: Effect.Effect<unknown>) => unknown
   private readonly nesting: Nesting | undefined
-  /** Those made here: a waiter of another pool would corrupt both queues. */
-  private readonly waiters = new WeakSet<Waiter>()
   private unavailable = 0
   private refused = 0
   private misuses = 0
   private leaks = 0
 
   constructor(settings: Settings, clock: Clock.Clock, turns: Turns.Turns, context: Context.Context<never>) {
+    super()
     this.settings = settings
     this.name = settings.name
     this.bufferSize = settings.bufferSize
@@ -97,7 +105,7 @@ export class PoolImpl implements Lender {
       limit: settings.limit,
       reserve: settings.reserve,
       maxWaiting: settings.maxWaiting,
-      create: () => settings.allocate(settings.bufferSize),
+      create: () => allocate(settings),
       recycle: (area) => this.recycle(area),
       now: () => clock.currentTimeMillisUnsafe(),
       timeTakes: settings.leakThresholdMs !== undefined,
@@ -194,7 +202,9 @@ export class PoolImpl implements Lender {
   readonly resize = (limit: number): Effect.Effect<void, ConfigError> =>
     Effect.suspend(() => {
       const problems = problemsOf({ limit }, poolRules)
-      if (problems.length === 0) problems.push(...problemsBetween(limit, this.reserve, 0))
+      if (problems.length === 0 && limit <= this.reserve) {
+        problems.push({ field: "limit", value: limit, rule: `must be above reserve (${this.reserve})` })
+      }
       return Effect.andThen(failOn(problems), Effect.sync(() => this.gate.resize(limit)))
     })
 
@@ -231,6 +241,11 @@ export class PoolImpl implements Lender {
     if (lease.live) lease.holder?.maybeEmpty(lease)
   }
 
+  toJSON() {
+    const { allocated, limit, queued, used } = this.gate
+    return { pool: this.name, limit, allocated, used, queued }
+  }
+
   misuse(fact: string): BufferMisuse {
     this.misuses++
     return new BufferMisuse({ pool: this.name, fact })
@@ -259,12 +274,12 @@ export class PoolImpl implements Lender {
 
   /** Memory that comes back, before anybody else can own it; false if the caller has transferred it away and no other is to be had. */
   private recycle(area: Area): boolean {
-    const { allocate, bufferSize, debug, wipe } = this.settings
+    const { debug, wipe } = this.settings
     if (area.bytes.length === 0) {
       const misuse = this.misuse("a buffer was given back whose memory had been transferred away")
       this.fork(Effect.logError("the memory of a buffer is lost, and is replaced", misuse))
       try {
-        area.bytes = allocate(bufferSize)
+        area.bytes = allocate(this.settings)
       } catch {
         return false
       }
@@ -344,9 +359,7 @@ export class PoolImpl implements Lender {
 
   private waiter(options: WaiterOptions): PublicWaiter {
     this.level(options.criticality)
-    const waiter = new Waiter(options.target, options.criticality, options.wake, false)
-    this.waiters.add(waiter)
-    return waiter
+    return new PoolWaiter(this, options)
   }
 
   private takeOrWaitUnsafe(waiter: PublicWaiter): ByteBuffer | "queued" | "full" | "closed" {
@@ -355,7 +368,7 @@ export class PoolImpl implements Lender {
   }
 
   private own(waiter: PublicWaiter): Waiter {
-    if (waiter instanceof Waiter && this.waiters.has(waiter)) return waiter
+    if (waiter instanceof PoolWaiter && waiter.pool === this) return waiter
     throw this.misuse("a waiter was used that this pool's wait queue did not make")
   }
 
@@ -490,6 +503,29 @@ export class PoolImpl implements Lender {
   private logLease(line: Effect.Effect<void>, area: Area): Effect.Effect<void> {
     const origin = area.origin === undefined ? {} : { origin: area.origin }
     return Effect.annotateLogs(line, { pool: this.name, criticality: order[area.level], ...origin })
+  }
+}
+
+/** A waiter of somebody's own. It knows its pool: in another one's queue it would corrupt both. */
+class PoolWaiter extends Waiter implements Equal.Equal {
+  readonly pool: PoolImpl
+
+  constructor(pool: PoolImpl, { criticality, target, wake }: WaiterOptions) {
+    super(target, criticality, wake, false)
+    this.pool = pool
+  }
+
+  toJSON() {
+    return { pool: this.pool.name, target: String(this.target), criticality: this.criticality, state: this.state }
+  }
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return JSON.stringify(this)
+  }
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return this === that
+  }
+  [Hash.symbol](): number {
+    return Hash.random(this)
   }
 }
 

@@ -12,17 +12,18 @@ import type * as Scope from "effect/Scope"
 import { BufferPool } from "../BufferPool.ts"
 import * as ByteStream from "../ByteStream.ts"
 import type { Peer } from "../Peer.ts"
-import { BufferMisuse, type ConfigError } from "../PoolError.ts"
+import type { ConfigError } from "../PoolError.ts"
 import type { Relay, RelayEnd, RelayOptions, RelayOutcome, RelaySnapshot } from "../Relay.ts"
 import { victims } from "../StallPolicy.ts"
 import { TaskScheduler } from "../TaskScheduler.ts"
-import { BrokenInvariant } from "./assert.ts"
 import { Connection, type Direction, type Shared } from "./connection.ts"
 import { durationMs, failOn, problemsOf, relayRules } from "./options.ts"
 
 const sweepEveryMs = 250
 /** Writes in flight are sampled so often, even when nobody waits: sampling only under shortage would kill slow readers. */
 const sampleEveryMs = 1000
+/** Who has been quiet for this part of `idleTimeout` is sampled too, while the operating system still has bytes of it. */
+const quietPart = 1 / 8
 
 interface Settings {
   readonly idleTimeoutMs: number
@@ -62,7 +63,9 @@ class RelayImpl {
   private overdraftHighWaterBytes = 0
   private overdrafts = 0
   private sweptAt: number
-  private sampledAt = 0
+  private sampledAt: number
+  private hasFailedToSample = false
+  private isClosed = false
   private readonly log: (line: Effect.Effect<void>) => void
   private readonly provide: <A, E, R>(
     effect: Effect.Effect<A, E, R>
@@ -81,7 +84,7 @@ class RelayImpl {
     this.clock = clock
     this.log = log
     this.turns = new Turns(dispatcher)
-    this.sweptAt = clock.currentTimeMillisUnsafe()
+    this.sweptAt = this.sampledAt = clock.currentTimeMillisUnsafe()
     this.provide = (effect) =>
       effect.pipe(Effect.provideService(BufferPool, pool), Effect.provideService(TaskScheduler, tasks))
     this.shared = {
@@ -96,34 +99,39 @@ class RelayImpl {
         this.bytes[side] += bytes
       },
       overdraft: (bytes) => this.countOverdraft(bytes),
-      ended: (connection, end) => this.forget(connection, end)
+      broke: ({ client }, error) =>
+        this.log(Effect.logError(`a connection of ${client.label} broke; it was reset`, error)),
+      ended: (connection, end) => {
+        this.connections.delete(connection)
+        this.ended[end]++
+      }
     }
   }
 
-  readonly run = (client: Peer, target: Peer): Effect.Effect<RelayOutcome> =>
-    Effect.suspend(() => {
-      let connection: Connection | undefined = undefined
-      const life = Effect.gen({ self: this }, function*() {
-        const stream: ByteStream.ByteStream = yield* ByteStream.make({
-          name: client.label,
-          process: () => Effect.sync(() => connection?.pump())
-        })
-        const made = new Connection(this.shared, stream, client, target)
-        connection = made
-        this.connections.add(made)
-        made.start()
-        yield* stream.await
-        return yield* Effect.fromNullishOr(made.outcome).pipe(Effect.orDie)
-      })
-      return Effect.onExitPrimitive(this.provide(Effect.scoped(life)), () => {
-        connection?.finish("shutdown", undefined)
-        return undefined
-      })
-    })
+  /** Only the waiting can be interrupted: a connection that exists has both peers, and is finished on any exit. */
+  readonly run = (client: Peer, target: Peer): Effect.Effect<RelayOutcome> => {
+    const life = Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        this.connect(client, target),
+        (connection) =>
+          Effect.onExitPrimitive(restore(outcomeOf(connection)), () => {
+            connection.finish("shutdown", undefined)
+            return undefined
+          })
+      )
+    )
+    return this.provide(Effect.scoped(life))
+  }
+
+  /** Ends all connections, and those still to come. */
+  readonly close: Effect.Effect<void> = Effect.sync(() => {
+    this.isClosed = true
+    for (const connection of this.connections) connection.finish("shutdown", undefined)
+  })
 
   readonly snapshot: Effect.Effect<RelaySnapshot> = Effect.sync(() => ({
     connections: this.connections.size,
-    waitingDirections: [...this.directions()].filter(({ waitingSince }) => waitingSince !== undefined).length,
+    waitingDirections: this.directions(({ waitingSince }) => waitingSince !== undefined).length,
     overdraftBytes: this.overdraftBytes,
     overdraftHighWaterBytes: this.overdraftHighWaterBytes,
     overdrafts: this.overdrafts,
@@ -139,7 +147,8 @@ class RelayImpl {
     this.sweptAt = now
     const { oldestWaitMs, queued } = this.pool.waitQueue.pressureUnsafe()
     const isShort = oldestWaitMs >= this.settings.stallGraceMs
-    if (isShort || now - this.sampledAt >= sampleEveryMs) this.sample(now)
+    const everyMs = isShort ? 0 : Math.min(sampleEveryMs, this.settings.idleTimeoutMs * quietPart)
+    if (now - this.sampledAt >= everyMs) this.sample(now)
     const evicted = isShort ? this.evict(now, queued) : 0
     for (const connection of this.connections) this.expire(connection, now, sinceLastMs)
     if (evicted === 0) return Effect.void
@@ -148,22 +157,43 @@ class RelayImpl {
     )
   })
 
-  /** Refreshes what is known of those whose write is long in flight, and of those that have been quiet for long. */
+  /**
+   * Refreshes what is known of those whose write is long in flight or makes no progress, and of those that have been quiet
+   * for some time while the operating system has bytes of theirs: it may be delivering them.
+   */
   private sample(now: number): void {
     this.sampledAt = now
-    const isSlow = (direction: Direction) => direction.progress.inFlightMs(now) > this.settings.stallGraceMs
-    const isQuiet = (connection: Connection) => now - connection.lastActivityAt >= this.settings.idleTimeoutMs / 2
-    const watched = [...this.directions()].filter((direction) => isSlow(direction) || isQuiet(direction.connection))
+    const quietMs = this.settings.idleTimeoutMs * quietPart
+    const watched = this.directions((direction) =>
+      Math.max(direction.progress.inFlightMs(now), direction.progress.stalledMs(now)) > this.settings.stallGraceMs ||
+      (now - direction.connection.lastActivityAt >= quietMs && !direction.isSettled)
+    )
     if (watched.length === 0) return
-    this.settings.sampleUnsent(watched.map(({ sink }) => sink))
-    for (const direction of watched) if (direction.look(now)) direction.connection.lastActivityAt = now
+    this.refresh(watched.map(({ sink }) => sink))
+    for (const direction of watched) this.look(direction, now)
+  }
+
+  /** A sample that cannot be had is as good as an old one, and must not stop the sweep. */
+  private refresh(peers: ReadonlyArray<Peer>): void {
+    try {
+      this.settings.sampleUnsent(peers)
+    } catch (error) {
+      if (!this.hasFailedToSample) this.log(Effect.logError("sampleUnsent threw; this is reported once", error))
+      this.hasFailedToSample = true
+    }
+  }
+
+  private look(direction: Direction, now: number): void {
+    try {
+      if (direction.look(now)) direction.connection.lastActivityAt = now
+    } catch (error) {
+      direction.connection.broke(error)
+    }
   }
 
   private evict(now: number, queued: number): number {
-    const candidates = [...this.directions()].map((direction) => ({
-      direction,
-      stalledMs: direction.progress.stalledMs(now)
-    }))
+    const inFlight = this.directions(({ progress }) => progress.inFlightSince !== undefined)
+    const candidates = inFlight.map((direction) => ({ direction, stalledMs: direction.progress.stalledMs(now) }))
     const before = this.ended.stalled
     for (const { direction } of victims(candidates, this.settings.stallTimeoutMs, queued)) {
       direction.connection.finish("stalled", undefined)
@@ -172,18 +202,40 @@ class RelayImpl {
   }
 
   private expire(connection: Connection, now: number, sinceLastMs: number): void {
-    const since = connection.directions.flatMap(({ waitingSince }) => waitingSince ?? [])
-    if (since.length === 0) {
-      if (now - connection.lastActivityAt >= this.settings.idleTimeoutMs) connection.finish("idle", undefined)
+    const { lastActivityAt, waitingSince } = connection
+    if (waitingSince === undefined) {
+      if (now - lastActivityAt >= this.settings.idleTimeoutMs) connection.finish("idle", undefined)
       return
     }
     // Who waits for a buffer is not idle: the clock stands.
-    connection.lastActivityAt += sinceLastMs
-    if (now - Math.min(...since) >= this.settings.queueTimeoutMs) connection.finish("queueTimeout", undefined)
+    connection.lastActivityAt = Math.min(now, lastActivityAt + sinceLastMs)
+    if (now - waitingSince >= this.settings.queueTimeoutMs) connection.finish("queueTimeout", undefined)
   }
 
-  private *directions(): Generator<Direction> {
-    for (const connection of this.connections) yield* connection.directions
+  private directions(isMeant: (direction: Direction) => boolean): Array<Direction> {
+    const found: Array<Direction> = []
+    for (const { request, response } of this.connections) {
+      if (isMeant(request)) found.push(request)
+      if (isMeant(response)) found.push(response)
+    }
+    return found
+  }
+
+  private connect(
+    client: Peer,
+    target: Peer
+  ): Effect.Effect<Connection, never, BufferPool | TaskScheduler | Scope.Scope> {
+    return Effect.suspend(() => {
+      let connection: Connection | undefined = undefined
+      const process = () => Effect.sync(() => connection?.pump())
+      return Effect.map(ByteStream.make({ name: client.label, process }), (stream) => {
+        connection = new Connection(this.shared, stream, client, target)
+        this.connections.add(connection)
+        connection.start()
+        if (this.isClosed) connection.finish("shutdown", undefined)
+        return connection
+      })
+    })
   }
 
   private countOverdraft(bytes: number): void {
@@ -191,16 +243,15 @@ class RelayImpl {
     if (bytes > 0) this.overdrafts++
     this.overdraftHighWaterBytes = Math.max(this.overdraftHighWaterBytes, this.overdraftBytes)
   }
-
-  private forget(connection: Connection, end: RelayEnd): void {
-    this.connections.delete(connection)
-    this.ended[end]++
-    const cause = connection.outcome?.cause
-    if (cause instanceof BrokenInvariant || cause instanceof BufferMisuse) {
-      this.log(Effect.logError(`a connection of ${connection.client.label} broke; it was reset`, cause))
-    }
-  }
 }
+
+/** Waits for the end. The fiber is woken by its own dispatcher, never inside the step that ended the connection. */
+const outcomeOf = (connection: Connection): Effect.Effect<RelayOutcome> =>
+  Effect.withFiber((fiber) =>
+    Effect.callback<RelayOutcome>((resume) =>
+      connection.whenOver((outcome) => fiber.currentDispatcher.scheduleTask(() => resume(Effect.succeed(outcome)), 0))
+    )
+  )
 
 /** Turns of the event loop: who has moved its share of bytes in one goes on in the next. */
 class Turns {
@@ -253,6 +304,7 @@ export const make = (
       scheduler.makeDispatcher(),
       (line) => fork(line)
     )
+    yield* Effect.addFinalizer(() => relay.close)
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(sweepEveryMs), relay.sweep)))
     return relay
   })

@@ -1,0 +1,96 @@
+/** What is equal only to itself, and what a pool refuses to mix up. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Equal, HashSet } from "effect"
+import { BufferPool, ByteChannel, ByteStream, Headgate } from "headgate"
+import { inspect } from "node:util"
+
+const options = { limit: 2, reserve: 1, bufferSize: 16, debug: true }
+
+describe("entities, channels and waiters", () => {
+  it.effect("are equal only to themselves, however alike", () =>
+    Effect.gen(function*() {
+      const { waitQueue } = yield* BufferPool
+      const like = { target: "zip", criticality: "rx", wake: () => true } as const
+      const waiters = [waitQueue.waiter(like), waitQueue.waiter(like)] as const
+      const streams = yield* Effect.all([
+        ByteStream.make({ process: () => Effect.void }),
+        ByteStream.make({ process: () => Effect.void })
+      ])
+      assert.isFalse(Equal.equals(waiters[0], waiters[1]))
+      assert.strictEqual(HashSet.size(HashSet.make(...waiters, ...waiters)), 2)
+      assert.strictEqual(HashSet.size(HashSet.make(...streams, ...streams)), 2)
+      assert.isFalse(Equal.equals(streams[0].request, streams[1].request))
+    }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options))))
+
+  it.effect("are printed as their state, while somebody waits", () =>
+    Effect.gen(function*() {
+      const pool = yield* BufferPool
+      yield* Effect.all([pool.tryAcquire("tx"), pool.tryAcquire("tx")])
+      const stream = yield* ByteStream.make({
+        name: "upload",
+        process: (self) => Effect.asVoid(ByteChannel.alloc(self.request))
+      })
+      yield* Headgate.Stepper.runTasks
+      const waiting = yield* pool.waitQueue.waiting
+      assert.strictEqual(JSON.parse(JSON.stringify(waiting))[0].target.filler, "upload")
+      for (const printed of [pool, stream, stream.request, waiting]) {
+        assert.isBelow(JSON.stringify(printed).length, 300)
+        assert.isBelow(inspect(printed, { depth: 10 }).length, 500)
+      }
+    }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options))))
+})
+
+it.effect("a waiter in another pool's queue is a misuse, and both pools go on", () =>
+  Effect.gen(function*() {
+    const a = yield* BufferPool.make({ ...options, name: "a" })
+    const b = yield* BufferPool.make({ ...options, name: "b" })
+    yield* Effect.all([a.tryAcquire("tx"), a.tryAcquire("tx"), b.tryAcquire("tx"), b.tryAcquire("tx")])
+    const waiter = a.waitQueue.waiter({ target: "lost", criticality: "tx", wake: () => true })
+    assert.strictEqual(a.waitQueue.takeOrWaitUnsafe(waiter), "queued")
+    for (const mistake of [() => b.waitQueue.takeOrWaitUnsafe(waiter), () => b.waitQueue.leaveUnsafe(waiter)]) {
+      assert.throws(mistake, /pool "b": a waiter was used that this pool's wait queue did not make/)
+    }
+    assert.strictEqual((yield* a.snapshot).classes.tx.waiting, 1)
+    assert.strictEqual((yield* b.snapshot).classes.tx.waiting, 0)
+    a.waitQueue.leaveUnsafe(waiter)
+    assert.strictEqual((yield* a.snapshot).classes.tx.waiting, 0)
+  }).pipe(Effect.scoped))
+
+describe("memory", () => {
+  it.effect("that was transferred away is replaced at give-back, and counted as a misuse", () =>
+    Effect.gen(function*() {
+      const pool = yield* BufferPool.make(options)
+      yield* pool.withBufferSync("tx", (buffer) => void structuredClone(0, { transfer: [buffer.writeView().buffer] }))
+      assert.strictEqual((yield* pool.snapshot).counters.misuse, 1)
+      const sizes = yield* Effect.all([pool.tryAcquire("tx"), pool.tryAcquire("tx")])
+      assert.deepStrictEqual(sizes.map(({ size }) => size), [16, 16])
+    }).pipe(Effect.scoped))
+
+  it.effect("that was transferred away and cannot be replaced is no longer counted as existing", () =>
+    Effect.gen(function*() {
+      let isThere = true
+      const allocate = (size: number) => {
+        if (!isThere) throw new RangeError("out of memory")
+        return new Uint8Array(size)
+      }
+      const pool = yield* BufferPool.make({ limit: 4, reserve: 1, bufferSize: 16, allocate })
+      yield* pool.withBufferSync("tx", (buffer) => {
+        isThere = false
+        structuredClone(0, { transfer: [buffer.writeView().buffer] })
+      })
+      const { allocated, used } = yield* pool.snapshot
+      assert.deepStrictEqual({ allocated, used }, { allocated: 1, used: 0 })
+      isThere = true
+      assert.strictEqual((yield* pool.tryAcquire("tx")).size, 16)
+    }).pipe(Effect.scoped))
+
+  it.effect("of another size, or a part of a larger ArrayBuffer, is a failed creation", () =>
+    Effect.gen(function*() {
+      const wrong = [() => new Uint8Array(4), (size: number) => new Uint8Array(new ArrayBuffer(64), 8, size)]
+      for (const allocate of wrong) {
+        const failed = yield* Effect.flip(Effect.scoped(BufferPool.make({ ...options, allocate })))
+        assert.strictEqual(failed._tag, "AllocationFailed")
+        assert.include(failed.message, "allocate was asked for 16 bytes")
+      }
+    }))
+})
