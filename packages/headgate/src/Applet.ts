@@ -76,7 +76,7 @@ export const make = <E, R>(
   never,
   Exclude<R, Scope.Scope> | Scope.Scope | AppletScheduler
 > =>
-  Effect.gen(function*() {
+  Effect.uninterruptible(Effect.gen(function*() {
     const scheduler = yield* AppletScheduler
     const channel = yield* toAttach(options.channel)
     const name = options.name ?? "applet"
@@ -105,8 +105,9 @@ export const make = <E, R>(
         channel.beforeRun()
     }, yield* Effect.scope)
     entity.wakeUnsafe("init")
+    if (channel.ended) entity.endUnsafe()
     return Object.assign(entity, { channel })
-  })
+  }))
 
 const toAttach = (channel: ByteChannel): Effect.Effect<Channel> => {
   if (channel instanceof Channel && channel.filledBy === "applet" && channel.filler === undefined) {

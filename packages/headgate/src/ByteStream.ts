@@ -62,7 +62,7 @@ export const make = <E, R>(
   never,
   Exclude<R, Scope.Scope> | Scope.Scope | TaskScheduler | BufferPool
 > =>
-  Effect.gen(function*() {
+  Effect.uninterruptible(Effect.gen(function*() {
     const scheduler = yield* TaskScheduler
     const pool = yield* BufferPool
     const name = options.name ?? "stream"
@@ -73,7 +73,8 @@ export const make = <E, R>(
     yield* inOrder(name, request, response, pool.reserve)
     const channels = [request, response]
     const entity = new Entity<Exclude<E, BufferPending>>(name, scheduler, yield* Scope.make(), () => {
-      for (const channel of channels) channel.leave()
+      for (const channel of channels) channel.stop()
+      for (const channel of channels) channel.endApplet()
       for (const channel of channels) channel.letGo()
     })
     const filled = channels.filter((channel) => channel.filledBy === "stream")
@@ -83,7 +84,7 @@ export const make = <E, R>(
     yield* entity.start({ name, scheduler, run, beforeRun: () => beforeRun(filled) }, yield* Effect.scope)
     entity.wakeUnsafe("init")
     return stream
-  })
+  }))
 
 const beforeRun = (channels: ReadonlyArray<Channel>): () => void => {
   const exits = channels.map((channel) => channel.beforeRun())

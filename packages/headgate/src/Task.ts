@@ -56,7 +56,7 @@ export const make = <E, R>(
   process: (self: Self, reasons: ReadonlySet<WakeReason>) => Effect.Effect<void, E, R>,
   options: { readonly name?: string | undefined } = {}
 ): Effect.Effect<Task<Exclude<E, BufferPending>>, never, Exclude<R, Scope.Scope> | Scope.Scope | TaskScheduler> =>
-  Effect.gen(function*() {
+  Effect.uninterruptible(Effect.gen(function*() {
     const scheduler = yield* TaskScheduler
     const name = options.name ?? "task"
     const entity = new Entity<Exclude<E, BufferPending>>(name, scheduler, yield* Scope.make(), () => {})
@@ -64,4 +64,4 @@ export const make = <E, R>(
     yield* entity.start({ name, scheduler, run }, yield* Effect.scope)
     entity.wakeUnsafe("init")
     return entity
-  })
+  }))

@@ -31,6 +31,8 @@ const turn = (gate: Gate, afterMs: number): Effect.Effect<void> => {
 const somebodyWaits = (gate: Gate): Effect.Effect<void> =>
   Effect.withFiber((fiber) =>
     Effect.callback<void>((resume) => {
+      // Somebody may have come since the look that found nobody: a yield may fall between.
+      if (gate.queues[endpoint]!.length + gate.queues[rx]!.length > 0) return resume(Effect.void)
       gate.onWait = () => fiber.currentDispatcher.scheduleTask(() => resume(Effect.void), 0)
       return Effect.sync(() => {
         gate.onWait = undefined

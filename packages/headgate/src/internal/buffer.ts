@@ -12,6 +12,8 @@ import { Identity } from "./identity.ts"
 /** Who must know when the buffer is empty, or unpinned: the channel that holds it. */
 export interface Holder {
   readonly maybeEmpty: (lease: Lease) => void
+  /** The lease is over, whoever ended it. */
+  readonly gone: (lease: Lease) => void
 }
 
 /** What a lease needs of its pool. */
@@ -110,6 +112,7 @@ export class Lease extends Identity implements ByteBuffer {
   expire(): void {
     this.live = false
     this.length = 0
+    this.holder?.gone(this)
     this.holder = undefined
   }
 

@@ -33,7 +33,7 @@ export class Channel extends Identity implements Holder, RunPin {
   private lease: Lease | undefined = undefined
   /** What the filler's run has pinned. */
   private runLease: Lease | undefined = undefined
-  private ended = false
+  ended = false
   /** The latest grant that the filler was told of. */
   private toldGrant = 0
 
@@ -104,6 +104,10 @@ export class Channel extends Identity implements Holder, RunPin {
     this.pool.giveBackUnsafe(lease)
   }
 
+  gone(lease: Lease): void {
+    if (this.lease === lease) this.lease = undefined
+  }
+
   /** The end of the run that allocated: its pin goes. */
   afterRun(): void {
     const lease = this.runLease
@@ -124,18 +128,22 @@ export class Channel extends Identity implements Holder, RunPin {
 
   /** Nobody fills it any more: its filler ends. What it holds is still to be consumed. */
   detach(): void {
-    this.ended = true
-    this.pool.waitQueue.leaveUnsafe(this.waiter)
+    this.stop()
     if (this.lease !== undefined) this.maybeEmpty(this.lease)
   }
 
-  /** The first half of its stream's end: out of the queue, and so is its applet. */
-  leave(): void {
-    this.detach()
+  /** Out of the queue, for good. */
+  stop(): void {
+    this.ended = true
+    this.pool.waitQueue.leaveUnsafe(this.waiter)
+  }
+
+  /** Its stream ends, and so does its applet. What it holds goes last, in `letGo`. */
+  endApplet(): void {
     if (this.filledBy === "applet") this.filler?.endUnsafe()
   }
 
-  /** The second half: the buffer goes back, bytes or not; pinned memory follows at its last unpin. */
+  /** The last part of its stream's end: the buffer goes back, bytes or not; pinned memory follows at its last unpin. */
   letGo(): void {
     const lease = this.lease
     this.lease = undefined

@@ -44,6 +44,8 @@ export class Entity<E> extends Identity {
   private timer: Fiber.Fiber<void> | undefined = undefined
   private run: Run | undefined = undefined
   private resume: ((effect: Effect.Effect<ReadonlySet<WakeReason>>) => void) | undefined = undefined
+  /** A start that came before the fiber first slept: a yield may fall between. */
+  private early: ReadonlySet<WakeReason> | undefined = undefined
   private awaited = false
 
   constructor(name: string, scheduler: Scheduler, scope: Scope.Closeable, leave: () => void) {
@@ -51,7 +53,10 @@ export class Entity<E> extends Identity {
     this.name = name
     this.scope = scope
     this.leave = leave
-    this.runnable = scheduler.runnable((reasons) => this.resume?.(Effect.succeed(reasons)))
+    this.runnable = scheduler.runnable((reasons) => {
+      if (this.resume === undefined) this.early = reasons
+      else this.resume(Effect.succeed(reasons))
+    })
   }
 
   toJSON() {
@@ -74,7 +79,10 @@ export class Entity<E> extends Identity {
   readonly end: Effect.Effect<void> = Effect.withFiber((fiber) => {
     this.stop("done")
     const isOwnRun = this.run !== undefined && runOf(fiber) === this.run
-    return isOwnRun || this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)
+    if (isOwnRun || this.fiber === undefined) return Effect.void
+    // In this step: whoever ends it may itself be interrupted before its next (an applet that ends its own stream is).
+    this.fiber.interruptUnsafe(fiber.id)
+    return Effect.asVoid(Fiber.await(this.fiber))
   })
 
   readonly await: Effect.Effect<void, E> = Effect.suspend(() => {
@@ -113,6 +121,7 @@ export class Entity<E> extends Identity {
     const isFirst = this.resume === undefined
     this.resume = resume
     if (!isFirst) this.runnable.finishedUnsafe()
+    else if (this.early !== undefined) resume(Effect.succeed(this.early))
   })
 
   private runOnce<R>(

@@ -193,7 +193,7 @@ export class PoolImpl extends Identity implements Lender {
       Effect.flatMap(Effect.scope, (scope): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed> => {
         const failedBefore = this.gate.creationsFailed
         const lease = this.tryTake(criticality)
-        if (lease !== undefined) return this.untilClosed(scope, lease)
+        if (lease !== undefined) return Effect.andThen(this.noted(lease), this.untilClosed(scope, lease))
         if (this.gate.closed) return Effect.fail(new PoolClosed({ pool: this.name }))
         return Effect.fail(this.unavailableAt(criticality, this.gate.creationsFailed > failedBefore))
       })
@@ -310,6 +310,12 @@ export class PoolImpl extends Identity implements Lender {
     if (this.nesting !== undefined) return this.whenLentInOrder(this.nesting, criticality, restore, then)
     const lease = this.tryTake(criticality)
     return lease === undefined ? this.wait(criticality, restore, then) : then(lease)
+  }
+
+  /** Whoever waits later must be seen to hold this, too. */
+  private noted(lease: Lease): Effect.Effect<void> {
+    const { nesting } = this
+    return nesting === undefined ? Effect.void : Effect.withFiber((fiber) => Effect.succeed(nesting.add(fiber, lease)))
   }
 
   private whenLentInOrder<A, E, R>(
