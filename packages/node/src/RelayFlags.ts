@@ -333,7 +333,11 @@ export const flags = {
     "How long connections may finish after SIGTERM or SIGINT; a second signal resets them at once. Default \"30 seconds\""
   ),
   proxyProtocol: text("proxy-protocol", "version", "Tells targets who the client is: v2. Default: not told"),
-  stats: text("stats", "address", "Where to serve the status page. Default: nowhere"),
+  stats: text(
+    "stats",
+    "address",
+    "Where to serve the status page, which has no authentication; without a host, on loopback only. Default: nowhere"
+  ),
   landing: text("landing", "kind", "How bytes come in: plain. Default plain")
 }
 

@@ -7,18 +7,28 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { AppletScheduler, BufferPool, type ConfigError, Headgate, type Peer, Relay, TaskScheduler } from "headgate"
+import {
+  AppletScheduler,
+  BufferPool,
+  type ConfigError,
+  Headgate,
+  type Peer,
+  Relay,
+  type RelayOutcome,
+  TaskScheduler
+} from "headgate"
 import type * as Net from "node:net"
 import * as Address from "./Address.ts"
 import { connect, type ConnectFailed } from "./Connect.ts"
 import * as LogOnce from "./internal/logOnce.ts"
 import type { Picture } from "./internal/statusPage.ts"
 import { AcceptGate, listen, type ListenFailed, type NodeListener } from "./NodeListener.ts"
-import { fromSocket, sampleUnsent } from "./NodePeer.ts"
+import { fromSocket, type NodePeer, sampleUnsent } from "./NodePeer.ts"
 import { headerV2 } from "./ProxyProtocol.ts"
 import type { RelaySettings } from "./RelayFlags.ts"
 import * as StatusServer from "./StatusServer.ts"
@@ -76,16 +86,17 @@ export const make = (
   Effect.gen(function*() {
     const gate = new AcceptGate({ maxConnections: settings.maxConnections })
     const doors = new Doors(settings, yield* LogOnce.make())
-    const listeners = yield* Effect.forEach(settings.routes, (route) =>
-      listen<Relay>(route.listen, { gate, handler: (socket) => doors.serve(socket, route.target) }))
+    const listeners = yield* Effect.forEach(settings.routes, ({ listen: address, target }) =>
+      listen<Relay>(address, { gate, handler: (socket) => doors.serve(socket, target) }))
     const listening = listeners.map(({ address }) =>
       address
     )
-    const picture = yield* pictureOf(gate, doors, listening)
+    const picture = yield* pictureOf(settings, gate, doors, listening)
+    // Made last, so it closes first; but a drain comes before any closing, and all the while the page answers.
     const stats = settings.stats === undefined ? undefined : yield* StatusServer.make(settings.stats, picture)
     return {
       listening,
-      stats: stats === undefined ? undefined : Address.ofBound(stats.address()) ?? settings.stats,
+      stats: stats === undefined ? undefined : Address.ofBound(stats.address()),
       picture,
       drain: doors.drain(listeners, settings.drainTimeout)
     }
@@ -105,25 +116,16 @@ class Doors {
     this.log = log
   }
 
-  /** One connection's life. Neither side is read before both are open; any failure closes the client with a reset. */
+  /** One connection's life: whatever ends it, both sockets are closed or reset when it is over. */
   serve(socket: Net.Socket, target: Address.Address): Effect.Effect<void, never, Relay> {
-    const life = Effect.gen({ self: this }, function*() {
-      const relay = yield* Relay
-      const client = yield* fromSocket(socket)
-      const opened = yield* connect(target, { connectTimeout: this.settings.connectTimeout })
-      const server = yield* fromSocket(opened)
-      if (this.settings.proxyProtocol === "v2") yield* introduce(socket, server)
-      yield* relay.run(client, server)
+    return Effect.suspend(() => {
+      this.open++
+      const life = Effect.flatMap(
+        fromSocket(socket),
+        (client) => this.reported(client, target, this.relay(client, target))
+      )
+      return Effect.onExit(Effect.scoped(life), () => Effect.sync(() => this.left()))
     })
-    return Effect.scoped(life).pipe(
-      Effect.catch((failure) => this.noTarget(failure)),
-      Effect.onExit(() => Effect.sync(() => this.left())),
-      (counted) =>
-        Effect.suspend(() => {
-          this.open++
-          return counted
-        })
-    )
   }
 
   drain(listeners: ReadonlyArray<NodeListener>, timeout: RelaySettings["drainTimeout"]): Effect.Effect<void> {
@@ -132,6 +134,42 @@ class Doors {
       const stop = Effect.forEach(listeners, ({ stop }) => stop, { discard: true })
       const over = Effect.suspend(() => this.open === 0 ? Effect.void : Deferred.await(this.empty))
       return Effect.andThen(stop, Effect.timeoutOrElse(over, { duration: timeout, orElse: () => Effect.void }))
+    })
+  }
+
+  /** Neither side is read before both are open. */
+  private relay(
+    client: NodePeer,
+    target: Address.Address
+  ): Effect.Effect<RelayOutcome, ConnectFailed, Relay | Scope.Scope> {
+    return Effect.gen({ self: this }, function*() {
+      const relay = yield* Relay
+      const server = yield* fromSocket(yield* connect(target, { connectTimeout: this.settings.connectTimeout }))
+      if (this.settings.proxyProtocol === "v2") yield* introduce(client.socket, server)
+      return yield* relay.run(client, server)
+    })
+  }
+
+  /** Says how a connection ended: to whoever asks for debug lines; that its target could not be had, to everybody. */
+  private reported<R>(
+    { label, socket }: NodePeer,
+    target: Address.Address,
+    life: Effect.Effect<RelayOutcome, ConnectFailed, R>
+  ): Effect.Effect<void, never, R> {
+    return Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
+      const say = (end: string, toTarget: number, toClient: number) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.logDebug(
+            `${label} -> ${
+              Address.format(target)
+            }: ${end}, ${toTarget} bytes to the target, ${toClient} to the client, ` +
+              `${now - startedAt} ms`
+          ))
+      return life.pipe(
+        Effect.flatMap(({ end, requestBytes, responseBytes }) => say(end, requestBytes, responseBytes)),
+        Effect.catch((failure) => Effect.andThen(this.noTarget(failure), say(failure.why, 0, 0))),
+        Effect.onInterrupt(() => say("shutdown", socket.bytesRead, socket.bytesWritten))
+      )
     })
   }
 
@@ -153,6 +191,7 @@ const introduce = (client: Net.Socket, target: Peer): Effect.Effect<void> =>
   })
 
 const pictureOf = (
+  settings: RelaySettings,
   gate: AcceptGate,
   doors: Doors,
   listening: ReadonlyArray<Address.Address>
@@ -170,7 +209,7 @@ const pictureOf = (
         applets: yield* applets.snapshot,
         relay: yield* relay.snapshot,
         server: {
-          landing: "plain",
+          landing: settings.landing,
           listening: listening.map(Address.format),
           accepting: doors.accepting,
           accepted: accept.accepted,

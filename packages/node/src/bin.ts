@@ -22,8 +22,9 @@ Command.make("headgate").pipe(
     error._tag === "ShowHelp" && error.errors.length > 0 ? new Told({ exitCode: 64, message: error.message }) : error
   ),
   Effect.provide(NodeServices.layer),
-  // A signal is an order that was carried out: what the relay then does in order ends with 0.
+  // A signal is an order: whoever carried it out without fault ends with 0, or else has left the code that says so.
   NodeRuntime.runMain({
-    teardown: (exit, onExit) => Runtime.defaultTeardown(exit, (code) => onExit(code === interrupted ? 0 : code))
+    teardown: (exit, onExit) =>
+      Runtime.defaultTeardown(exit, (code) => onExit(code === interrupted ? Number(process.exitCode ?? 0) : code))
   })
 )

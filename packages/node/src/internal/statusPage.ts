@@ -1,6 +1,8 @@
 /**
  * What the status page says: one picture of pool, schedulers and relay, in the three forms in which people and machines
- * ask for it. Pure: the picture is taken by whoever serves it.
+ * ask for it.
+ *
+ * Invariant: pure, and all three forms say the same of one picture, which whoever serves it has taken.
  */
 import type { PoolSnapshot, RelaySnapshot, SchedulerSnapshot } from "headgate"
 import * as HeadgateMetrics from "headgate/HeadgateMetrics"
@@ -41,43 +43,55 @@ const bytes = (count: number): string => {
 
 const seconds = (ms: number): string => ms === 0 ? "-" : `${(ms / 1000).toFixed(1)} s`
 
-const row = (name: string, value: unknown): string => `${name.padEnd(28)}${String(value)}`
+const line = (name: string, value: unknown): string => `${name.padEnd(28)}${String(value)}\n`
 
 /** For people: plain text in lines, readable in a terminal and in a browser. */
-export function* toText({ applets, pool, relay, server, tasks }: Picture): Generator<string> {
+export function* toText(picture: Picture): Generator<string> {
   yield "headgate\n\n"
-  yield `${
-    row("buffers", `${pool.used} of ${pool.limit} lent, ${pool.allocated} exist, ${pool.highWater} at most so far`)
-  }\n`
-  yield `${row("budget", `${bytes(pool.limit * pool.bufferSize)} (${pool.limit} x ${bytes(pool.bufferSize)})`)}\n`
-  yield `${row("reserve", pool.reserve)}\n`
-  if (pool.favoured !== undefined) yield `${row("favoured by ageing", pool.favoured)}\n`
+  yield* poolText(picture.pool)
+  yield "\n"
+  yield* relayText(picture)
+  yield "\n"
+  yield* processText(picture)
+}
+
+function* poolText(pool: PoolSnapshot): Generator<string> {
+  yield line("buffers", `${pool.used} of ${pool.limit} lent, ${pool.allocated} exist, ${pool.highWater} at most so far`)
+  yield line("budget", `${bytes(pool.limit * pool.bufferSize)} (${pool.limit} x ${bytes(pool.bufferSize)})`)
+  yield line("reserve", pool.reserve)
+  if (pool.favoured !== undefined) yield line("favoured by ageing", pool.favoured)
   yield "\nclass       lent   waiting   oldest wait\n"
   for (const name of classes) {
     const { lent, oldestWaitMs, waiting } = pool.classes[name]
-    yield `${name.padEnd(10)}${String(lent).padStart(6)}${String(waiting).padStart(10)}${
-      seconds(oldestWaitMs).padStart(14)
-    }\n`
+    const columns = [String(lent).padStart(6), String(waiting).padStart(10), seconds(oldestWaitMs).padStart(14)]
+    yield `${name.padEnd(10)}${columns.join("")}\n`
   }
-  yield `\n${row("hand-offs", pool.counters.handOffs)}\n`
-  yield `${row("grants passed on", pool.counters.passedOn)}\n`
-  yield `${row("creations failed", pool.counters.creationsFailed)}\n`
-  yield `${row("connections", `${relay.connections} open, ${relay.waitingDirections} directions wait for a buffer`)}\n`
+  yield "\n"
+  yield line("hand-offs", pool.counters.handOffs)
+  yield line("grants passed on", pool.counters.passedOn)
+  yield line("creations failed", pool.counters.creationsFailed)
+}
+
+function* relayText({ relay, server }: Picture): Generator<string> {
   const { accepted, open, pausesFiles, pausesFull } = server
-  yield `${
-    row("accepted", `${accepted}, ${open} open; paused ${pausesFull} times when full, ${pausesFiles} for want of files`)
-  }\n`
-  for (const [end, count] of Object.entries(relay.ended)) yield `${row(`ended: ${end}`, count)}\n`
-  for (const [cause, count] of Object.entries(server.connectFailures)) yield `${row(`no target: ${cause}`, count)}\n`
-  yield `${row("relayed", `${bytes(relay.requestBytes)} to targets, ${bytes(relay.responseBytes)} to clients`)}\n`
-  yield `${
-    row("overdraft", `${bytes(relay.overdraftBytes)} now, ${bytes(relay.overdraftHighWaterBytes)} at most so far`)
-  }\n`
-  yield `${row("run queues", `${tasks.runQueueLength} tasks, ${applets.runQueueLength} applets`)}\n`
-  yield `${row("landing", server.landing)}\n`
-  yield `${row("listening", server.listening.join(", "))}\n`
-  yield `${row("memory of the process", bytes(server.rssBytes))}\n`
-  yield `${row("up", `${Math.round(server.uptimeSeconds)} s`)}\n`
+  yield line("connections", `${relay.connections} open, ${relay.waitingDirections} directions wait for a buffer`)
+  yield line(
+    "accepted",
+    `${accepted}, ${open} open; paused ${pausesFull} times when full, ${pausesFiles} for want of files`
+  )
+  yield line("evicted", `${relay.ended.stalled} that took nothing while others waited`)
+  for (const [end, count] of Object.entries(relay.ended)) yield line(`ended: ${end}`, count)
+  for (const [cause, count] of Object.entries(server.connectFailures)) yield line(`no target: ${cause}`, count)
+  yield line("relayed", `${bytes(relay.requestBytes)} to targets, ${bytes(relay.responseBytes)} to clients`)
+  yield line("overdraft", `${bytes(relay.overdraftBytes)} now, ${bytes(relay.overdraftHighWaterBytes)} at most so far`)
+}
+
+function* processText({ applets, server, tasks }: Picture): Generator<string> {
+  yield line("run queues", `${tasks.runQueueLength} tasks, ${applets.runQueueLength} applets`)
+  yield line("landing", server.landing)
+  yield line("listening", server.listening.join(", "))
+  yield line("memory of the process", bytes(server.rssBytes))
+  yield line("up", `${Math.round(server.uptimeSeconds)} s`)
 }
 
 const sample = (
@@ -89,10 +103,15 @@ const sample = (
 ): HeadgateMetrics.Sample => ({ type, name, help, value, labels })
 
 /** For Prometheus: the pool's and the schedulers' samples, and the relay's own. */
-export const toSamples = ({ applets, pool, relay, server, tasks }: Picture): ReadonlyArray<HeadgateMetrics.Sample> => [
-  ...HeadgateMetrics.poolSamples(pool),
-  ...HeadgateMetrics.schedulerSamples("tasks", tasks),
-  ...HeadgateMetrics.schedulerSamples("applets", applets),
+export const toSamples = (picture: Picture): ReadonlyArray<HeadgateMetrics.Sample> => [
+  ...HeadgateMetrics.poolSamples(picture.pool),
+  ...HeadgateMetrics.schedulerSamples("tasks", picture.tasks),
+  ...HeadgateMetrics.schedulerSamples("applets", picture.applets),
+  ...relaySamples(picture.relay),
+  ...serverSamples(picture.server)
+]
+
+const relaySamples = (relay: RelaySnapshot): ReadonlyArray<HeadgateMetrics.Sample> => [
   sample("gauge", "headgate_connections", "Connections open", relay.connections),
   sample("gauge", "headgate_waiting_directions", "Directions that wait for a buffer", relay.waitingDirections),
   sample("gauge", "headgate_overdraft_bytes", "Bytes held outside the pool", relay.overdraftBytes),
@@ -106,8 +125,13 @@ export const toSamples = ({ applets, pool, relay, server, tasks }: Picture): Rea
   sample("counter", "headgate_relayed_bytes_total", "Bytes relayed", relay.requestBytes, { direction: "request" }),
   sample("counter", "headgate_relayed_bytes_total", "Bytes relayed", relay.responseBytes, { direction: "response" }),
   ...Object.entries(relay.ended).map(([end, count]) =>
-    sample("counter", "headgate_connections_ended_total", "Connections ended, by how", count, { end })
-  ),
+    sample("counter", "headgate_connections_ended_total", "Connections ended, by how (stalled: evicted)", count, {
+      end
+    })
+  )
+]
+
+const serverSamples = (server: ServerSnapshot): ReadonlyArray<HeadgateMetrics.Sample> => [
   ...Object.entries(server.connectFailures).map(([cause, count]) =>
     sample("counter", "headgate_connect_failures_total", "Targets that could not be reached, by cause", count, {
       cause

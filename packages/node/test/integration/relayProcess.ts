@@ -45,42 +45,59 @@ export const getJson = <A>(port: number, path: string): Promise<A> =>
     }).on("error", reject)
   })
 
-const portIn = (line: string, pattern: RegExp): number | undefined => {
-  const port = pattern.exec(line)?.[1]
-  return port === undefined ? undefined : Number(port)
+/** `headgate` with these arguments. */
+export interface CommandProcess {
+  readonly process: ChildProcess
+  /** All lines printed so far, on both of its outputs. */
+  readonly output: () => string
+  /** The first line of that kind, printed already or to come; fails if the command ends before. */
+  readonly says: (pattern: RegExp) => Promise<RegExpExecArray>
+  /** Its exit code, once all that it printed is there. */
+  readonly ended: Promise<number | null>
+}
+
+/** Variables of ours would change what a relay does when its flags say nothing. */
+const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("HEADGATE_")))
+
+export const startCommand = (args: ReadonlyArray<string>, env: NodeJS.ProcessEnv = {}): CommandProcess => {
+  const child = spawn(process.execPath, [bin, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...inherited, NO_COLOR: "1", ...env }
+  })
+  const lines: Array<string> = []
+  const listeners = new Set<(line: string) => void>()
+  const onLine = (line: string): void => {
+    lines.push(line)
+    for (const listener of listeners) listener(line)
+  }
+  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine)
+  const ended = new Promise<number | null>((done) => child.once("close", done))
+  const output = () => lines.map((line) => `${line}\n`).join("")
+  const says = (pattern: RegExp): Promise<RegExpExecArray> =>
+    new Promise((resolve, reject) => {
+      const look = (line: string): void => {
+        const found = pattern.exec(line)
+        if (found !== null) resolve(found)
+      }
+      listeners.add(look)
+      lines.forEach(look)
+      void ended.then((code) => reject(new Error(`it ended with ${code}, and did not say ${pattern}:\n${output()}`)))
+    })
+  return { process: child, output, says, ended }
 }
 
 /** Starts `headgate relay` with these arguments, in front of a target's port, and resolves when it listens. */
-export const startRelay = (targetPort: number, args: ReadonlyArray<string>): Promise<RelayProcess> =>
-  new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [
-      bin,
-      "relay",
-      "--listen",
-      "127.0.0.1:0",
-      "--target",
-      `127.0.0.1:${targetPort}`,
-      "--stats",
-      "127.0.0.1:0",
-      ...args
-    ], { stdio: ["ignore", "pipe", "pipe"] })
-    let output = ""
-    let port: number | undefined
-    const exited = new Promise<number | null>((done) => child.once("exit", done))
-    const onLine = (line: string): void => {
-      output += `${line}\n`
-      port ??= portIn(line, /relaying 127\.0\.0\.1:(\d+)/)
-      const statsPort = portIn(line, /status page on 127\.0\.0\.1:(\d+)/)
-      if (port === undefined || statsPort === undefined) return
-      const stop = async (signal: NodeJS.Signals = "SIGTERM") => {
-        child.kill(signal)
-        return { code: await exited, output }
-      }
-      resolve({ port, stop, process: child, stats: () => getJson<Stats>(statsPort, "/stats.json") })
-    }
-    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on("line", onLine)
-    void exited.then((code) => reject(new Error(`the relay ended with ${code}:\n${output}`)))
-  })
+export const startRelay = async (targetPort: number, args: ReadonlyArray<string>): Promise<RelayProcess> => {
+  const ends = ["--listen", "127.0.0.1:0", "--target", `127.0.0.1:${targetPort}`, "--stats", "127.0.0.1:0"]
+  const { ended, output, process, says } = startCommand(["relay", ...ends, ...args])
+  const port = Number((await says(/relaying 127\.0\.0\.1:(\d+)/))[1])
+  const statsPort = Number((await says(/status page on 127\.0\.0\.1:(\d+)/))[1])
+  const stop = async (signal: NodeJS.Signals = "SIGTERM") => {
+    process.kill(signal)
+    return { code: await ended, output: output() }
+  }
+  return { port, stop, process, stats: () => getJson<Stats>(statsPort, "/stats.json") }
+}
 
 /** Looks until what is looked for is there, or fails after `patienceMs` with the last look. */
 export const eventually = async <A>(
