@@ -16,9 +16,11 @@
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import type { HeadgateOptions } from "./Headgate.ts"
 import { poolRules, problemsBetween, type Rule, schedulerRules, withDefaults } from "./internal/options.ts"
 import { ConfigError, type ConfigProblem } from "./PoolError.ts"
@@ -68,72 +70,68 @@ export const config: Config.Config<RawOptions> = Config.all({
   debug: text(variables.debug)
 })
 
-const units: { readonly [unit: string]: number } = { "": 1, B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }
+/** A text to what it says, or the rule that it breaks. */
+type Read<A> = (text: string) => Result.Result<A, string>
+
+const sizeUnits: { readonly [unit: string]: number } = {
+  "": 1,
+  B: 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3
+}
+
+const sizeRule = "must be a number of bytes, alone or with a unit (B, kB, MB, GB, KiB, MiB, GiB), such as \"64 KiB\""
 
 /**
- * Bytes of a text such as `"64 KiB"`, `"1 MiB"` or `"16384"`; undefined if it is none. Units are powers of 1024: `KB` and
- * the like mean different things to different people, and are refused.
+ * Bytes of a size such as `64 KiB`, `1.5 MiB` or `65536`; fails with the rule that the text breaks. `KB` means different
+ * things to different people, and is refused.
  *
  * @category parsing
  * @since 0.1.0
  */
-export const parseSize = (size: string): number | undefined => {
-  const match = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$/.exec(size)
-  const unit = Object.hasOwn(units, match?.[2] ?? "") ? units[match?.[2] ?? ""] : undefined
-  if (match === null || unit === undefined) return undefined
-  const bytes = Number(match[1]) * unit
-  return Number.isInteger(bytes) ? bytes : undefined
+export const parseSize: Read<number> = (text) => {
+  const [, digits, unit] = /^(-?\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text.trim()) ?? []
+  const factor = unit !== undefined && Object.hasOwn(sizeUnits, unit) ? sizeUnits[unit] : undefined
+  if (digits === undefined || factor === undefined) return Result.fail(sizeRule)
+  const bytes = Number(digits) * factor
+  return Number.isSafeInteger(bytes) ? Result.succeed(bytes) : Result.fail("must be a whole number of bytes")
 }
 
-const parseNumber = (value: string): number | undefined =>
-  /^\s*-?\d+(\.\d+)?\s*$/.test(value) ? Number(value) : undefined
-const parseBoolean = (value: string): boolean | undefined =>
-  value === "true" ? true : value === "false" ? false : undefined
+const shortUnits: { readonly [unit: string]: string } = {
+  ms: "millis",
+  s: "seconds",
+  m: "minutes",
+  min: "minutes",
+  h: "hours",
+  d: "days"
+}
+
+const decodeDuration = Schema.decodeUnknownResult(Schema.DurationFromString)
 
 /**
- * A duration as people write it: `"30 seconds"`, `"2 min"`, or milliseconds; undefined if it is none.
+ * A duration such as `5 seconds`, `250 millis`, `2m` or `Infinity`; fails with the rule that the text breaks.
  *
  * @category parsing
  * @since 0.1.0
  */
-export const parseDuration = (value: string): Duration.Duration | undefined => {
-  const millis = parseNumber(value)
-  if (millis !== undefined) return Duration.millis(millis)
-  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(value)
-  const unit = Object.hasOwn(durations, match?.[2] ?? "") ? durations[match?.[2] ?? ""] : undefined
-  return match === null || unit === undefined ? undefined : Duration.millis(Number(match[1]) * unit)
+export const parseDuration: Read<Duration.Duration> = (text) => {
+  const [, digits = "", unit = ""] = /^(-?\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text.trim()) ?? []
+  const long = digits === "" ? text : `${digits} ${Object.hasOwn(shortUnits, unit) ? shortUnits[unit] : unit}`
+  return Result.mapError(
+    decodeDuration(long),
+    () => "must be a duration with its unit, such as \"5 seconds\", \"250 millis\", \"2 minutes\""
+  )
 }
 
-const durations: { readonly [unit: string]: number } = {
-  ms: 1,
-  milli: 1,
-  millis: 1,
-  millisecond: 1,
-  milliseconds: 1,
-  s: 1000,
-  sec: 1000,
-  second: 1000,
-  seconds: 1000,
-  m: 60_000,
-  min: 60_000,
-  minute: 60_000,
-  minutes: 60_000,
-  h: 3_600_000,
-  hour: 3_600_000,
-  hours: 3_600_000
-}
+const parseNumber: Read<number> = (text) =>
+  /^\s*-?\d+(\.\d+)?\s*$/.test(text) ? Result.succeed(Number(text)) : Result.fail("must be a number")
 
-interface Field<A> {
-  readonly parse: (value: string) => A | undefined
-  readonly says: string
-}
-const number: Field<number> = { parse: parseNumber, says: "must be a number" }
-const boolean: Field<boolean> = { parse: parseBoolean, says: "must be true or false" }
-const duration: Field<Duration.Duration> = { parse: parseDuration, says: "must be a duration, such as \"30 seconds\"" }
-const size: Field<number> = {
-  parse: parseSize,
-  says: "must be a size, such as \"64 KiB\", \"1 MiB\" or a number of bytes"
-}
+const parseBoolean: Read<boolean> = (text) =>
+  text === "true" || text === "false" ? Result.succeed(text === "true") : Result.fail("must be true or false")
 
 /**
  * The options that the texts say; all problems at once, each with the variable, the value and the rule.
@@ -143,29 +141,29 @@ const size: Field<number> = {
  */
 export const parse = (raw: RawOptions): Effect.Effect<HeadgateOptions, ConfigError> => {
   const problems: Array<ConfigProblem> = []
-  const read = <F extends keyof RawOptions, A>(name: F, field: Field<A>): A | undefined => {
+  const read = <A>(name: keyof RawOptions, parseText: Read<A>): A | undefined => {
     const value = Option.getOrUndefined(raw[name])
     if (value === undefined) return undefined
-    const parsed = field.parse(value)
+    const parsed = parseText(value)
     const rule: Rule | undefined = poolRules[name] ?? schedulerRules[name]
-    if (parsed === undefined) problems.push({ field: variables[name], value, rule: field.says })
-    else if (rule !== undefined && !rule.holds(parsed)) {
+    if (Result.isFailure(parsed)) problems.push({ field: variables[name], value, rule: parsed.failure })
+    else if (rule !== undefined && !rule.holds(parsed.success)) {
       problems.push({ field: variables[name], value, rule: rule.rule })
     }
-    return parsed
+    return Result.getOrUndefined(parsed)
   }
   const options = {
-    limit: read("limit", number),
-    reserve: read("reserve", number),
-    bufferSize: read("bufferSize", size),
-    prealloc: read("prealloc", number),
-    maxWaiting: read("maxWaiting", number),
-    ageAfter: read("ageAfter", duration),
-    runQueueDepth: read("runQueueDepth", number),
-    leakThreshold: read("leakThreshold", duration),
-    trackOrigins: read("trackOrigins", boolean),
-    wipe: read("wipe", boolean),
-    debug: read("debug", boolean)
+    limit: read("limit", parseNumber),
+    reserve: read("reserve", parseNumber),
+    bufferSize: read("bufferSize", parseSize),
+    prealloc: read("prealloc", parseNumber),
+    maxWaiting: read("maxWaiting", parseNumber),
+    ageAfter: read("ageAfter", parseDuration),
+    runQueueDepth: read("runQueueDepth", parseNumber),
+    leakThreshold: read("leakThreshold", parseDuration),
+    trackOrigins: read("trackOrigins", parseBoolean),
+    wipe: read("wipe", parseBoolean),
+    debug: read("debug", parseBoolean)
   }
   if (problems.length === 0) problems.push(...between(options))
   return problems.length > 0 ? Effect.fail(new ConfigError({ problems })) : Effect.succeed(options)

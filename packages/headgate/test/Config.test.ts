@@ -36,6 +36,8 @@ const fromEnv = (env: Record<string, string>) =>
 const untyped = (options: { readonly [field: string]: unknown }): Headgate.HeadgateOptions => options
 
 const atLeast = (minimum: number) => `must be an integer of at least ${minimum}`
+const aSizeText = "must be a number of bytes, alone or with a unit (B, kB, MB, GB, KiB, MiB, GiB), such as \"64 KiB\""
+const aTime = "must be a duration with its unit, such as \"5 seconds\", \"250 millis\", \"2 minutes\""
 const aDuration = "must be a duration above zero, such as \"1 second\" or a number of milliseconds"
 const aSize = "must be an integer of bytes from 1 to 1 GiB"
 const aBoolean = "must be true or false"
@@ -189,14 +191,15 @@ describe("options from the environment", () => {
     ["HEADGATE_RESERVE", "0", atLeast(1)],
     ["HEADGATE_BUFFER_SIZE", "0", aSize],
     ["HEADGATE_BUFFER_SIZE", "2 GiB", aSize],
-    ["HEADGATE_BUFFER_SIZE", "64 KB", "must be a size, such as \"64 KiB\", \"1 MiB\" or a number of bytes"],
-    ["HEADGATE_BUFFER_SIZE", "64 constructor", "must be a size, such as \"64 KiB\", \"1 MiB\" or a number of bytes"],
+    ["HEADGATE_BUFFER_SIZE", "64 KB", aSizeText],
+    ["HEADGATE_BUFFER_SIZE", "64 constructor", aSizeText],
     ["HEADGATE_PREALLOC", "-1", atLeast(0)],
     ["HEADGATE_MAX_WAITING", "1.5", aMaximum],
-    ["HEADGATE_AGE_AFTER", "0", aDuration],
-    ["HEADGATE_AGE_AFTER", "soon", "must be a duration, such as \"30 seconds\""],
+    ["HEADGATE_AGE_AFTER", "0 seconds", aDuration],
+    ["HEADGATE_AGE_AFTER", "5", aTime],
+    ["HEADGATE_AGE_AFTER", "soon", aTime],
     ["HEADGATE_RUN_QUEUE_DEPTH", "0", atLeast(1)],
-    ["HEADGATE_LEAK_THRESHOLD", "3 fortnights", "must be a duration, such as \"30 seconds\""],
+    ["HEADGATE_LEAK_THRESHOLD", "3 fortnights", aTime],
     ["HEADGATE_TRACK_ORIGINS", "yes", aBoolean],
     ["HEADGATE_WIPE", "1", aBoolean],
     ["HEADGATE_DEBUG", "TRUE", aBoolean]

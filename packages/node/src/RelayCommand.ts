@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Command } from "effect/cli"
+import * as Command from "effect/cli/Command"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Flag } from "effect/cli"
+import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
@@ -15,7 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Runtime from "effect/Runtime"
-import * as Schema from "effect/Schema"
+import { parseDuration, parseSize } from "headgate/HeadgateConfig"
 import { ConfigError, type ConfigProblem } from "headgate/PoolError"
 import * as Address from "./Address.ts"
 
@@ -69,59 +69,6 @@ export interface RawSettings {
 }
 
 type Read<A> = (text: string) => Result.Result<A, string>
-
-const sizeUnits: { readonly [unit: string]: number } = {
-  "": 1,
-  B: 1,
-  kB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  KiB: 1024,
-  MiB: 1024 ** 2,
-  GiB: 1024 ** 3
-}
-
-const sizeRule = "must be a number of bytes, alone or with a unit (B, kB, MB, GB, KiB, MiB, GiB), such as \"64 KiB\""
-
-/**
- * Bytes of a size such as `64 KiB`, `1.5 MiB` or `65536`; fails with the rule that the text breaks.
- *
- * @category parsing
- * @since 0.1.0
- */
-export const parseSize: Read<number> = (text) => {
-  const [, digits, unit] = /^(-?\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text) ?? []
-  const factor = unit !== undefined && Object.hasOwn(sizeUnits, unit) ? sizeUnits[unit] : undefined
-  if (digits === undefined || factor === undefined) return Result.fail(sizeRule)
-  const bytes = Number(digits) * factor
-  return Number.isSafeInteger(bytes) ? Result.succeed(bytes) : Result.fail("must be a whole number of bytes")
-}
-
-const shortUnits: { readonly [unit: string]: string } = {
-  ms: "millis",
-  s: "seconds",
-  m: "minutes",
-  min: "minutes",
-  h: "hours",
-  d: "days"
-}
-
-const decodeDuration = Schema.decodeUnknownResult(Schema.DurationFromString)
-
-/**
- * A duration such as `5 seconds`, `250 millis`, `2m` or `Infinity`; fails with the rule that the text breaks.
- *
- * @category parsing
- * @since 0.1.0
- */
-export const parseDuration: Read<Duration.Duration> = (text) => {
-  const [, digits = "", unit = ""] = /^(-?\d+(?:\.\d+)?)\s*([A-Za-z]+)$/.exec(text) ?? []
-  const long = digits === "" ? text : `${digits} ${Object.hasOwn(shortUnits, unit) ? shortUnits[unit] : unit}`
-  return Result.mapError(
-    decodeDuration(long),
-    () => "must be a duration with its unit, such as \"5 seconds\", \"250 millis\", \"2 minutes\""
-  )
-}
 
 const satisfying = <A>(read: Read<A>, holds: (value: A) => boolean, rule: string): Read<A> => (text) =>
   Result.flatMap(read(text), (value) => holds(value) ? Result.succeed(value) : Result.fail(rule))

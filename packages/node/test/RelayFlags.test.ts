@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
-import { parseDuration, parseSize, type RawSettings, type RelaySettings, settingsOf } from "@headgate/node/RelayFlags"
+import { type RawSettings, type RelaySettings, settingsOf } from "@headgate/node/RelayFlags"
 import { Duration, Effect, Result } from "effect"
+import { parseDuration, parseSize } from "headgate/HeadgateConfig"
 import { execFile } from "node:child_process"
 import * as Path from "node:path"
 import { describe } from "vitest"

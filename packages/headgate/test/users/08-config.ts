@@ -1,4 +1,4 @@
-import { Config, ConfigProvider, Effect, Layer, Option } from "effect"
+import { Config, ConfigProvider, Effect, Layer, Option, Result } from "effect"
 import { BufferPool, Headgate, HeadgateConfig } from "headgate"
 
 const environment = (env: Record<string, string>) => ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
@@ -47,4 +47,5 @@ export const unknownOption = numbers.pipe(
   Effect.catchTag("ConfigError", (error) => Effect.succeed(error.problems.map(({ field, value }) => [field, value])))
 )
 
-export const sizes = ["64 KiB", "1.5 MiB", "1 GiB", "16384", "16 KB", "0.3 KiB", "-1"].map(HeadgateConfig.parseSize)
+export const sizes = ["64 KiB", "1.5 MiB", "1 GiB", "16384", "16 KB", "0.3 KiB", "-"]
+  .map((text) => Result.getOrUndefined(HeadgateConfig.parseSize(text)))

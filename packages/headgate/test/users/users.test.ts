@@ -94,12 +94,13 @@ describe("programs as users write them", () => {
     assert.deepStrictEqual(await Effect.runPromise(config.badValues), [
       "HEADGATE_LIMIT = \"many\": must be a number",
       "HEADGATE_RESERVE = \"-1\": must be an integer of at least 1",
-      "HEADGATE_BUFFER_SIZE = \"16 KB\": must be a size, such as \"64 KiB\", \"1 MiB\" or a number of bytes"
+      "HEADGATE_BUFFER_SIZE = \"16 KB\": must be a number of bytes, alone or with a unit (B, kB, MB, GB, KiB, MiB, " +
+      "GiB), such as \"64 KiB\""
     ])
     assert.deepStrictEqual(await Effect.runPromise(config.unknownOption), [["limt", 9]])
   })
 
-  it("08: sizes are powers of 1024, whole, and never guessed", () => {
+  it("08: sizes have the standard units, are whole, and are never guessed", () => {
     assert.deepStrictEqual(config.sizes, [
       64 * 1024,
       1.5 * 1024 ** 2,
