@@ -17,6 +17,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
+import * as Path from "node:path"
 import * as Address from "./Address.ts"
 import { abortSocket, socketOptions } from "./NodePeer.ts"
 
@@ -359,9 +360,13 @@ const isServed = (path: string): Effect.Effect<boolean> =>
 
 const isSocketFile = (path: string): boolean => Fs.lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false
 
-/** Removes the file of a Unix socket on which nobody listens: what a killed process leaves behind. */
+/**
+ * Removes the file of a Unix socket on which nobody listens: what a killed process leaves behind. A directory that is not
+ * there is told here, for libuv would call it a lack of permission.
+ */
 const removeStale = (address: Address.UnixAddress): Effect.Effect<void, ListenFailed> =>
   Effect.gen(function*() {
+    if (!Fs.existsSync(Path.dirname(address.path))) return yield* listenFailed(address, { code: "ENOENT" })
     if (!isSocketFile(address.path) || (yield* isServed(address.path))) return
     yield* Effect.try({ try: () => Fs.unlinkSync(address.path), catch: (error) => listenFailed(address, error) })
   })
