@@ -170,6 +170,11 @@ export class Gate {
     )
   }
 
+  /** Leases that are out, and released areas that are still pinned. O(areas). */
+  lentAreas(): Array<Area> {
+    return this.areas.filter((area) => area.state !== "free")
+  }
+
   // ---- entry points ---------------------------------------------------------------------------------------------------
 
   /** Makes areas exist up to `count`; false if the memory for them cannot be had. */
@@ -529,7 +534,7 @@ export class Gate {
     assert(lent.reduce((sum, count) => sum + count) === used, `lent ${lent.join("+")} is not used ${used}`)
     assert(this.areas.length === allocated, `${this.areas.length} areas, allocated ${allocated}`)
     assert(this.closed || this.unused.length === allocated - used, `${this.unused.length} unused of ${allocated}`)
-    assert(this.areas.filter((area) => area.state !== "free").length === used, `used ${used} is not the areas lent`)
+    assert(this.lentAreas().length === used, `used ${used} is not the areas lent`)
     assert(this.queues.reduce((sum, queue) => sum + queue.length, 0) === this.queued, `queued ${this.queued}`)
     if (this.closed) return assert(this.queued === 0, `closed, and ${this.queued} still queued`)
     assert(this.queued > 0 || capacity >= limit, `nobody waits, and capacity ${capacity} is below limit ${limit}`)

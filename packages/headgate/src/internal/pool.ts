@@ -8,10 +8,7 @@
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as Hash from "effect/Hash"
 import * as Scope from "effect/Scope"
 import type { BufferPoolOptions, PoolSnapshot } from "../BufferPool.ts"
 import type { ByteBuffer } from "../ByteBuffer.ts"
@@ -23,57 +20,21 @@ import {
   BufferUnavailable,
   type ConfigError,
   PoolClosed,
-  type Shortage,
   WaitRefused
 } from "../PoolError.ts"
-import type { News, Waiter as PublicWaiter, WaiterOptions, Waiting, WaitQueue } from "../WaitQueue.ts"
+import type { Waiter as PublicWaiter, WaiterOptions, WaitQueue } from "../WaitQueue.ts"
 import { ageing } from "./ageing.ts"
 import { Lease, type Lender } from "./buffer.ts"
-import { Area, Gate, Waiter, wakesPerTurn } from "./gate.ts"
+import { Area, Gate, type Waiter, wakesPerTurn } from "./gate.ts"
 import { Identity } from "./identity.ts"
+import { Leaks } from "./leaks.ts"
 import { Nesting } from "./nesting.ts"
-import { durationMs, failOn, poolRules, problemsBetween, problemsOf, withDefaults } from "./options.ts"
+import { failOn, poolRules, problemsBetween, problemsOf } from "./options.ts"
+import { oldestWaitMs, pictureOf, shortageOf, waitingOf } from "./picture.ts"
+import { makeMemory, type Settings, settingsOf } from "./poolSettings.ts"
 import { runOf } from "./run.ts"
 import * as Turns from "./turns.ts"
-
-interface Settings {
-  readonly name: string
-  readonly limit: number
-  readonly reserve: number
-  readonly bufferSize: number
-  readonly prealloc: number
-  readonly maxWaiting: number
-  readonly ageAfterMs: number
-  readonly leakThresholdMs: number | undefined
-  readonly trackOrigins: boolean
-  readonly wipe: boolean
-  readonly debug: boolean
-  readonly allocate: (size: number) => Uint8Array<ArrayBuffer>
-}
-
-const settingsOf = (options: BufferPoolOptions): Settings => {
-  return {
-    ...withDefaults(options),
-    name: options.name ?? "default",
-    bufferSize: options.bufferSize ?? 64 * 1024,
-    maxWaiting: options.maxWaiting ?? Infinity,
-    ageAfterMs: durationMs(options.ageAfter ?? 1000),
-    leakThresholdMs: options.leakThreshold === undefined ? undefined : durationMs(options.leakThreshold),
-    trackOrigins: options.trackOrigins ?? false,
-    wipe: options.wipe ?? false,
-    debug: options.debug ?? false,
-    allocate: options.allocate ?? ((size) => new Uint8Array(size))
-  }
-}
-
-/** A buffer's memory: exactly as large as was asked for, and an ArrayBuffer of its own, which `debug` can transfer. */
-const allocate = ({ allocate, bufferSize }: Settings): Uint8Array<ArrayBuffer> => {
-  const bytes = allocate(bufferSize)
-  if (bytes.length === bufferSize && bytes.buffer.byteLength === bufferSize) return bytes
-  throw new RangeError(
-    `allocate was asked for ${bufferSize} bytes, and made ${bytes.length} in an ArrayBuffer of ${bytes.buffer.byteLength}`
-  )
-}
+import { fiberWaiter, PoolWaiter } from "./waiters.ts"
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 type Refusal = PoolClosed | WaitRefused
@@ -85,13 +46,12 @@ export class PoolImpl extends Identity implements Lender {
   readonly reserve: number
   readonly waitQueue: WaitQueue["Service"]
   private readonly settings: Settings
-  private readonly clock: Clock.Clock
+  readonly leaks: Leaks
   private readonly fork: (effect: Effect.Effect<unknown>) => unknown
   private readonly nesting: Nesting | undefined
   private unavailable = 0
   private refused = 0
   private misuses = 0
-  private leaks = 0
 
   constructor(settings: Settings, clock: Clock.Clock, turns: Turns.Turns, context: Context.Context<never>) {
     super()
@@ -99,13 +59,12 @@ export class PoolImpl extends Identity implements Lender {
     this.name = settings.name
     this.bufferSize = settings.bufferSize
     this.reserve = settings.reserve
-    this.clock = clock
     this.fork = Effect.runForkWith(context)
     this.gate = new Gate({
       limit: settings.limit,
       reserve: settings.reserve,
       maxWaiting: settings.maxWaiting,
-      create: () => allocate(settings),
+      create: () => makeMemory(settings),
       recycle: (area) => this.recycle(area),
       now: () => clock.currentTimeMillisUnsafe(),
       timeTakes: settings.leakThresholdMs !== undefined,
@@ -122,6 +81,7 @@ export class PoolImpl extends Identity implements Lender {
           )
         )
     })
+    this.leaks = new Leaks(this.gate, settings.name, this.fork)
     this.nesting = settings.debug ? new Nesting(this.gate.ordinaryMargins) : undefined
     this.waitQueue = {
       pool: settings.name,
@@ -129,8 +89,8 @@ export class PoolImpl extends Identity implements Lender {
       takeOrWaitUnsafe: (waiter) => this.takeOrWaitUnsafe(waiter),
       leaveUnsafe: (waiter) => this.gate.leave(this.own(waiter)),
       favourUnsafe: (criticality) => this.gate.favour(criticality === undefined ? undefined : this.level(criticality)),
-      pressureUnsafe: () => ({ queued: this.gate.queued, oldestWaitMs: this.oldestWaitMs() }),
-      waiting: Effect.sync(() => this.waiting())
+      pressureUnsafe: () => ({ queued: this.gate.queued, oldestWaitMs: oldestWaitMs(this.gate) }),
+      waiting: Effect.sync(() => waitingOf(this.gate))
     }
   }
 
@@ -210,7 +170,14 @@ export class PoolImpl extends Identity implements Lender {
 
   readonly trim: Effect.Effect<void> = Effect.sync(() => this.gate.trim())
 
-  readonly snapshot: Effect.Effect<PoolSnapshot> = Effect.sync(() => this.picture())
+  readonly snapshot: Effect.Effect<PoolSnapshot> = Effect.sync(() =>
+    pictureOf(this.gate, this.settings, {
+      unavailable: this.unavailable,
+      refused: this.refused,
+      misuse: this.misuses,
+      leaks: this.leaks.reported
+    })
+  )
 
   // ---- doors for callbacks --------------------------------------------------------------------------------------------
 
@@ -267,7 +234,7 @@ export class PoolImpl extends Identity implements Lender {
   /** Ends a lease that may have ended already: finalizers never die. */
   private end(lease: Lease): void {
     if (!lease.live) return
-    if (lease.area.reported) this.reportReturn(lease.area)
+    if (lease.area.reported) this.leaks.returned(lease.area)
     lease.expire()
     this.gate.giveBack(lease.area)
   }
@@ -279,7 +246,7 @@ export class PoolImpl extends Identity implements Lender {
       const misuse = this.misuse("a buffer was given back whose memory had been transferred away")
       this.fork(Effect.logError("the memory of a buffer is lost, and is replaced", misuse))
       try {
-        area.bytes = allocate(this.settings)
+        area.bytes = makeMemory(this.settings)
       } catch {
         return false
       }
@@ -383,47 +350,17 @@ export class PoolImpl extends Identity implements Lender {
     throw this.misuse(`there is no criticality ${JSON.stringify(criticality)}; there are ${order.join(", ")}`)
   }
 
-  // ---- what is to be seen ---------------------------------------------------------------------------------------------
-
-  private shortage(criticality: Criticality): Shortage {
-    const { limit, queued, used } = this.gate
-    const oldestWaitMs = this.oldestWaitMs()
-    return {
-      pool: this.name,
-      criticality,
-      limit,
-      used,
-      reserve: this.reserve,
-      queued,
-      oldestWaitMs,
-      longestHeldMs: this.longestHeldMs()
-    }
-  }
-
-  private oldestWaitMs(): number {
-    const { gate } = this
-    return Math.max(gate.oldestWaitMs(0), gate.oldestWaitMs(1), gate.oldestWaitMs(2), gate.oldestWaitMs(3))
-  }
-
-  private longestHeldMs(): number | undefined {
-    if (this.settings.leakThresholdMs === undefined) return undefined
-    const now = this.clock.currentTimeMillisUnsafe()
-    return this.lentAreas().reduce((longest, area) => Math.max(longest, now - area.lentAt), 0)
-  }
-
-  private lentAreas(): ReadonlyArray<Area> {
-    return this.gate.areas.filter((area) => area.state !== "free")
-  }
+  // ---- refusals -------------------------------------------------------------------------------------------------------
 
   private refusedAt(criticality: Criticality, why: "insideRun" | "maxWaiting"): WaitRefused {
     this.refused++
-    return new WaitRefused({ ...this.shortage(criticality), why })
+    return new WaitRefused({ ...shortageOf(this.gate, this.name, criticality), why })
   }
 
   private unavailableAt(criticality: Criticality, creationFailed: boolean): BufferUnavailable {
     this.unavailable++
     return new BufferUnavailable({
-      ...this.shortage(criticality),
+      ...shortageOf(this.gate, this.name, criticality),
       cause: creationFailed ? this.allocationFailed() : undefined
     })
   }
@@ -432,123 +369,6 @@ export class PoolImpl extends Identity implements Lender {
     const { allocated, lastFailure: cause } = this.gate
     return new AllocationFailed({ pool: this.name, bufferSize: this.bufferSize, allocated, cause })
   }
-
-  private waiting(): ReadonlyArray<Waiting> {
-    const now = this.clock.currentTimeMillisUnsafe()
-    return this.gate.waiters().map(({ criticality, since, state, target }) => ({
-      target,
-      criticality,
-      state: state === "granted" ? "granted" : "queued",
-      forMs: now - since
-    }))
-  }
-
-  private picture(): PoolSnapshot {
-    const { gate } = this
-    const classOf = (at: number) => ({
-      waiting: gate.queues[at]!.length,
-      oldestWaitMs: gate.oldestWaitMs(at),
-      lent: gate.lent[at]!
-    })
-    const now = this.clock.currentTimeMillisUnsafe()
-    return {
-      name: this.name,
-      limit: gate.limit,
-      reserve: gate.reserve,
-      bufferSize: this.bufferSize,
-      capacity: gate.capacity,
-      allocated: gate.allocated,
-      used: gate.used,
-      free: gate.free,
-      highWater: gate.highWater,
-      closed: gate.closed,
-      favoured: gate.favoured === undefined ? undefined : order[gate.favoured],
-      classes: { tx: classOf(0), channel: classOf(1), endpoint: classOf(2), rx: classOf(3) },
-      holders: [...this.lentAreas()].sort((a, b) => a.lentAt - b.lentAt).map((area) => ({
-        criticality: order[area.level] ?? "rx",
-        pins: area.pins,
-        heldMs: this.settings.leakThresholdMs === undefined ? undefined : now - area.lentAt,
-        origin: area.origin
-      })),
-      counters: {
-        takes: gate.takes,
-        handOffs: gate.handOffs,
-        passedOn: gate.passedOn,
-        declined: gate.declined,
-        wakesThrown: gate.thrown,
-        unavailable: this.unavailable,
-        refused: this.refused,
-        misuse: this.misuses,
-        leaks: this.leaks,
-        created: gate.created,
-        creationsFailed: gate.creationsFailed
-      },
-      waits: { count: gate.handOffs, totalMs: gate.waitedMs, buckets: [...gate.waits] }
-    }
-  }
-
-  // ---- leaks ----------------------------------------------------------------------------------------------------------
-
-  /** Reports each lease that is older than the threshold, once. */
-  readonly reportLeaks = (thresholdMs: number): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const now = this.clock.currentTimeMillisUnsafe()
-      const old = this.lentAreas().filter((area) => !area.reported && now - area.lentAt >= thresholdMs)
-      return Effect.forEach(old, (area) => {
-        area.reported = true
-        this.leaks++
-        return this.logLease(Effect.logWarning(`a buffer has been out for ${now - area.lentAt} ms`), area)
-      }, { discard: true })
-    })
-
-  private reportReturn(area: Area): void {
-    const heldMs = this.clock.currentTimeMillisUnsafe() - area.lentAt
-    this.fork(this.logLease(Effect.logInfo(`a buffer reported as a leak came back after ${heldMs} ms`), area))
-  }
-
-  private logLease(line: Effect.Effect<void>, area: Area): Effect.Effect<void> {
-    const origin = area.origin === undefined ? {} : { origin: area.origin }
-    return Effect.annotateLogs(line, { pool: this.name, criticality: order[area.level], ...origin })
-  }
-}
-
-/** A waiter of somebody's own. It knows its pool: in another one's queue it would corrupt both. */
-class PoolWaiter extends Waiter implements Equal.Equal {
-  readonly pool: PoolImpl
-
-  constructor(pool: PoolImpl, { criticality, target, wake }: WaiterOptions) {
-    super(target, criticality, wake, false)
-    this.pool = pool
-  }
-
-  toJSON() {
-    return { pool: this.pool.name, target: String(this.target), criticality: this.criticality, state: this.state }
-  }
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return JSON.stringify(this)
-  }
-  [Equal.symbol](that: Equal.Equal): boolean {
-    return this === that
-  }
-  [Hash.symbol](): number {
-    return Hash.random(this)
-  }
-}
-
-/** A waiter whose wake resumes a fiber, and the effect in which that fiber waits. The news is kept: a yield may fall between. */
-const fiberWaiter = (fiber: Fiber.Fiber<unknown, unknown>, criticality: Criticality) => {
-  let news: News | undefined = undefined
-  let resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
-  const waiter = new Waiter(`fiber #${fiber.id}`, criticality, (told) => {
-    news = told
-    resume?.(Effect.void)
-    return true
-  }, true)
-  const told = Effect.callback<void>((resumeFiber) => {
-    if (news === undefined) resume = resumeFiber
-    else resumeFiber(Effect.void)
-  })
-  return { told, waiter }
 }
 
 // ---- making a pool ----------------------------------------------------------------------------------------------------
@@ -556,11 +376,17 @@ const fiberWaiter = (fiber: Fiber.Fiber<unknown, unknown>, criticality: Critical
 /** How many living pools there are of each name, in this process. */
 const names = new Map<string, number>()
 
+const oneLess = (name: string): void => {
+  const living = (names.get(name) ?? 1) - 1
+  if (living === 0) names.delete(name)
+  else names.set(name, living)
+}
+
 const named = (name: string): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
     const living = names.get(name) ?? 0
     names.set(name, living + 1)
-    yield* Effect.addFinalizer(() => Effect.sync(() => names.set(name, (names.get(name) ?? 1) - 1)))
+    yield* Effect.addFinalizer(() => Effect.sync(() => oneLess(name)))
     if (living > 0) {
       yield* Effect.logInfo(`pool "${name}" now exists ${living + 1} times; to share one, share one layer constant`)
     }
@@ -579,7 +405,7 @@ export const make = (
     if (!pool.gate.preallocate(Math.max(settings.reserve + 1, settings.prealloc))) return yield* pool.allocationFailed()
     yield* named(settings.name)
     if (settings.ageAfterMs !== Infinity) yield* Effect.forkScoped(ageing(pool.gate, settings.ageAfterMs))
-    if (settings.leakThresholdMs !== undefined) yield* Effect.forkScoped(watchLeaks(pool, settings.leakThresholdMs))
+    if (settings.leakThresholdMs !== undefined) yield* Effect.forkScoped(pool.leaks.watch(settings.leakThresholdMs))
     return pool
   })
 
@@ -587,6 +413,3 @@ const close = (gate: Gate, turns: Turns.Turns): void => {
   gate.close()
   if (turns === Turns.byHand) { while (gate.pendingWakes > 0) gate.flush(wakesPerTurn) }
 }
-
-const watchLeaks = (pool: PoolImpl, thresholdMs: number): Effect.Effect<never> =>
-  Effect.forever(Effect.andThen(Effect.sleep(thresholdMs / 2), pool.reportLeaks(thresholdMs)))
