@@ -88,8 +88,8 @@ export const make = (
     const doors = new Doors(settings, yield* LogOnce.make())
     const listeners = yield* Effect.forEach(settings.routes, ({ listen: address, target }) =>
       listen<Relay>(address, { gate, handler: (socket) => doors.serve(socket, target) }))
-    const listening = listeners.map(({ address }) =>
-      address
+    const listening = listeners.map((listener) =>
+      listener.address
     )
     const picture = yield* pictureOf(settings, gate, doors, listening)
     // Made last, so it closes first; but a drain comes before any closing, and all the while the page answers.

@@ -31,7 +31,11 @@ export interface Picture {
   readonly server: ServerSnapshot
 }
 
-export const toJson = (picture: Picture): string => `${JSON.stringify(picture, undefined, 2)}\n`
+/** Holders listed, the oldest first: the page must stay small when everything is lent. */
+const mostHolders = 100
+
+export const toJson = ({ pool, ...rest }: Picture): string =>
+  `${JSON.stringify({ pool: { ...pool, holders: pool.holders.slice(0, mostHolders) }, ...rest }, undefined, 2)}\n`
 
 const classes = ["tx", "channel", "endpoint", "rx"] as const
 
