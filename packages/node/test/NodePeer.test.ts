@@ -57,6 +57,27 @@ for (const [kind, options] of listeners) {
         assert.deepStrictEqual(told, ["hello"])
       }))
 
+    it.live("lets a chunk's memory go as soon as it has been told", () =>
+      Effect.gen(function*() {
+        const { other, ours } = yield* pair(yield* options)
+        const peer = yield* fromSocket(ours)
+        const chunks: Array<Uint8Array> = []
+        const lengths: Array<number> = []
+        peer.attach({
+          onBytes: (chunk) => {
+            chunks.push(chunk)
+            lengths.push(chunk.length)
+          },
+          onEnd: () => {},
+          onReset: () => {}
+        })
+        peer.readStart()
+        other.write("hello")
+        yield* until(() => lengths.length > 0)
+        assert.deepStrictEqual(lengths, [5])
+        assert.deepStrictEqual(chunks.map(({ length }) => length), [0])
+      }))
+
     it.live("tells bytes and FIN that came in one go, and ends in order", () =>
       Effect.gen(function*() {
         const { other, ours } = yield* pair(yield* options)

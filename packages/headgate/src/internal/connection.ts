@@ -270,7 +270,8 @@ export class Direction {
     if (this.overdraftBytes + rest.length > overdraftLimitBytes) {
       return this.connection.finish("reset", new Error(`${this.source.label} sent on after it was asked to pause`))
     }
-    this.overdraft.push(rest.slice())
+    // A copy of just these bytes: `slice` would not do, for on Node's Buffer it is a view that keeps the whole chunk.
+    this.overdraft.push(new Uint8Array(rest))
     this.overdraftBytes += rest.length
     this.connection.shared.overdraft(rest.length)
   }

@@ -353,7 +353,8 @@ export class SimulatedPeer implements Peer {
   private tell(max: number): boolean {
     if (this.isAborted || this.hasToldReset || this.hasToldEnd || this.host.hasReset) return false
     if (this.receiving.length > 0) {
-      const bytes = this.receiving.take(max)
+      // Node's kind of view, of which `slice` is no copy.
+      const bytes = Buffer.from(this.receiving.take(max))
       this.callBack("onBytes", () => this.events?.onBytes(bytes))
       // The view is valid during the call only.
       bytes.fill(0xee)
