@@ -111,11 +111,16 @@ export interface PoolSnapshot {
   readonly waits: { readonly count: number; readonly totalMs: number; readonly buckets: ReadonlyArray<number> }
 }
 
-/** A body that returns an Effect would be built and never run: it does not compile. */
-type NotAnEffect<A> = A extends Effect.Effect<infer _A, infer _E, infer _R> ? "use withBuffer for an Effect" : unknown
+/**
+ * A body that returns an Effect would be built and never run, and one that returns a promise would go on after its buffer
+ * has gone back: neither compiles.
+ */
+type Synchronous<A> = A extends Effect.Effect<infer _A, infer _E, infer _R> ? "use withBuffer for an Effect"
+  : A extends PromiseLike<unknown> ? "use withBuffer and Effect.promise"
+  : unknown
 
 /**
- * The pool. Its statics are the same operations on the pool in context.
+ * The pool. Its statics are the effectful operations, on the pool in context.
  *
  * @category services
  * @since 0.1.0
@@ -130,7 +135,8 @@ export class BufferPool extends Context.Service<BufferPool, {
   readonly waitQueue: WaitQueue["Service"]
   /**
    * Lends a buffer to an effect: waits its turn, interruptibly, and gives back on any exit. The fast way (no scope), and
-   * the form for timeouts. O(1).
+   * the form for timeouts. Nested, it must ask at a strictly smaller margin than what is held: fibers that nest against the
+   * order can freeze each other without an error (`debug: true` refuses it). O(1).
    */
   readonly withBuffer: <A, E, R>(
     criticality: Criticality,
@@ -139,7 +145,7 @@ export class BufferPool extends Context.Service<BufferPool, {
   /** Lends a buffer to a synchronous function: one effect, about a fifth of the cost of `withBuffer`. O(1). */
   readonly withBufferSync: <A>(
     criticality: Criticality,
-    use: (buffer: ByteBuffer) => A & NotAnEffect<A>
+    use: (buffer: ByteBuffer) => A & Synchronous<A>
   ) => Effect.Effect<A, PoolClosed | WaitRefused>
   /**
    * A buffer for the rest of the scope. Waiting is interruptible, the moment of ownership is not. A timeout around it that
@@ -190,7 +196,7 @@ export class BufferPool extends Context.Service<BufferPool, {
 
   static readonly withBufferSync = <A>(
     criticality: Criticality,
-    use: (buffer: ByteBuffer) => A & NotAnEffect<A>
+    use: (buffer: ByteBuffer) => A & Synchronous<A>
   ): Effect.Effect<A, PoolClosed | WaitRefused, BufferPool> =>
     BufferPool.use((pool) => pool.withBufferSync(criticality, use))
 

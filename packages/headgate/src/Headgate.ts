@@ -73,7 +73,8 @@ export const layerConfig: Layer.Layer<Services, ConfigError | AllocationFailed> 
 )
 
 /**
- * The same, by hand: no run is started and no fiber is woken but by the `Stepper`. Closing the layer flushes.
+ * The same, by hand: no run is started and no fiber is woken but by the `Stepper`, so whoever awaits an entity without
+ * stepping waits for ever. Closing the layer flushes.
  *
  * @category layers
  * @since 0.1.0

@@ -46,7 +46,8 @@ export interface Task<out E = never> extends Self {
 }
 
 /**
- * Makes a task, and wakes it with `init`. A failing `process` ends it. Runs never overlap, may suspend, and may not wait
+ * Makes a task, and wakes it with `init`. A failing `process` ends it; one that succeeds does not: the task sleeps until it is
+ * woken again, and ends by `self.end`. Runs never overlap, may suspend, and may not wait
  * for buffers (`WaitRefused`).
  *
  * @category constructors

@@ -41,6 +41,7 @@ const aTime = "must be a duration with its unit, such as \"5 seconds\", \"250 mi
 const aDuration = "must be a duration above zero, such as \"1 second\" or a number of milliseconds"
 const aSize = "must be an integer of bytes from 1 to 1 GiB"
 const aBoolean = "must be true or false"
+const aDebug = "must be true or false, and true needs ArrayBuffer.prototype.transfer (Node 22 or later)"
 const aMaximum = "must be an integer of at least 0, or Infinity"
 
 const rows: ReadonlyArray<readonly [field: string, value: unknown, rule: string]> = [
@@ -75,7 +76,7 @@ const rows: ReadonlyArray<readonly [field: string, value: unknown, rule: string]
   ["name", "", "must be a text that is not empty"],
   ["trackOrigins", "yes", aBoolean],
   ["wipe", 1, aBoolean],
-  ["debug", "true", aBoolean],
+  ["debug", "true", aDebug],
   ["allocate", 1024, "must be a function of a size in bytes"]
 ]
 

@@ -110,6 +110,8 @@ const shutDown = (
     // The signal that began this, if one did: the next one ends it.
     yield* Queue.poll(signals)
     yield* Effect.raceFirst(server.drain, Queue.take(signals))
+    const { server: { open } } = yield* server.picture
+    if (open > 0) yield* Effect.logWarning(`resetting ${open} connections that did not finish`)
     yield* Scope.close(scope, Exit.void)
     yield* report(yield* server.picture)
   })

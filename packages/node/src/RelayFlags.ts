@@ -161,7 +161,17 @@ const readRoutes = (judge: Judge, raw: RawSettings): ReadonlyArray<Address.Route
   if (raw.target !== undefined && bare.length === 0 && listen.length > 0) {
     judge.note("target", raw.target, "is not used: every listen names its own")
   }
-  return listen.flatMap((text) => readListen(judge, text, target))
+  const routes = listen.flatMap((text) => readListen(judge, text, target))
+  noteLoops(judge, routes)
+  return routes
+}
+
+/** A relay that is its own target would make of one client as many connections as it may have. */
+const noteLoops = (judge: Judge, routes: ReadonlyArray<Address.Route>): void => {
+  const own = new Set(routes.map((route) => Address.format(route.listen)))
+  for (const target of new Set(routes.map((route) => Address.format(route.target)))) {
+    if (own.has(target)) judge.note("target", target, "is an address that this relay listens on itself")
+  }
 }
 
 const readReserve = (judge: Judge, raw: RawSettings, limit: number): number => {

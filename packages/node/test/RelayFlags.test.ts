@@ -14,6 +14,15 @@ const problems = (raw: RawSettings): ReadonlyArray<string> => {
 }
 
 describe("settings", () => {
+  it("refuse a target that the relay listens on itself", () => {
+    const rule = "is an address that this relay listens on itself"
+    assert.deepStrictEqual(problems({ listen: [":8080"], target: ":8080" }), [`target = ":8080": ${rule}`])
+    assert.deepStrictEqual(
+      problems({ listen: ["[::1]:80=127.0.0.1:81", "127.0.0.1:81=[::1]:80"] }).length,
+      2
+    )
+  })
+
   it("have the documented defaults", () => {
     assert.deepStrictEqual(
       settingsOf(enough),

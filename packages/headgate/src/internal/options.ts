@@ -47,7 +47,10 @@ export const poolRules: { readonly [field: string]: Rule } = {
   leakThreshold: positiveDuration,
   trackOrigins: boolean,
   wipe: boolean,
-  debug: boolean,
+  debug: {
+    rule: "must be true or false, and true needs ArrayBuffer.prototype.transfer (Node 22 or later)",
+    holds: (value) => value === false || (value === true && "transfer" in ArrayBuffer.prototype)
+  },
   allocate: { rule: "must be a function of a size in bytes", holds: (value) => typeof value === "function" }
 }
 

@@ -354,6 +354,8 @@ describe("types", () => {
     const mistakes = [
       // @ts-expect-error a body that returns an Effect would never run: that is withBuffer
       () => BufferPool.withBufferSync("rx", (buffer) => Effect.log(buffer.length)),
+      // @ts-expect-error a body that returns a promise would go on after its buffer has gone back
+      () => BufferPool.withBufferSync("rx", (buffer) => Promise.resolve(buffer.room)),
       // @ts-expect-error an option that there is not
       () => Headgate.layer({ limt: 8 }),
       // @ts-expect-error an option of another type
@@ -367,7 +369,7 @@ describe("types", () => {
       // @ts-expect-error a wake must say whether it takes the buffer
       (pool: BufferPool["Service"]) => pool.waitQueue.waiter({ target: "x", criticality: "rx", wake: () => {} })
     ]
-    assert.strictEqual(mistakes.length, 7)
+    assert.strictEqual(mistakes.length, 8)
   })
 
   class Disk extends Context.Service<Disk, { readonly path: string }>()("app/Disk") {}
