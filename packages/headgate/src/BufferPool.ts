@@ -15,7 +15,7 @@ import type { ByteBuffer } from "./ByteBuffer.ts"
 import type { Criticality } from "./Criticality.ts"
 import * as internal from "./internal/pool.ts"
 import type { AllocationFailed, BufferUnavailable, ConfigError, PoolClosed, WaitRefused } from "./PoolError.ts"
-import { WaitQueue } from "./WaitQueue.ts"
+import { type Waiting, WaitQueue } from "./WaitQueue.ts"
 
 /**
  * The options of a pool. All may be left out.
@@ -32,7 +32,7 @@ export interface BufferPoolOptions {
   readonly reserve?: number | undefined
   /** Bytes of one buffer. Default 64 KiB. */
   readonly bufferSize?: number | undefined
-  /** Buffers created while the layer is built, beyond `reserve + 1`, which always are. Default 0. */
+  /** Buffers created while the layer is built, if that is more than `reserve + 1`, which always are. Default 0. */
   readonly prealloc?: number | undefined
   /** Fibers that may wait in one class; the next one fails at once. Default Infinity. */
   readonly maxWaiting?: number | undefined
@@ -84,6 +84,8 @@ export interface PoolSnapshot {
   readonly closed: boolean
   readonly favoured: Criticality | undefined
   readonly classes: { readonly [C in Criticality]: ClassSnapshot }
+  /** Who is queued, by class and in order, then grants that were not collected yet, with their age. */
+  readonly waiting: ReadonlyArray<Waiting>
   /** Leases that are out, oldest first; their ages are known only with `leakThreshold`. */
   readonly holders: ReadonlyArray<
     {

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import { AppletScheduler } from "./AppletScheduler.ts"
 import { BufferPool, type BufferPoolOptions } from "./BufferPool.ts"
 import * as HeadgateConfig from "./HeadgateConfig.ts"
-import { failOn, poolRules, problemsOf, schedulerRules } from "./internal/options.ts"
+import { failOn, poolRules, problemsOfPool, schedulerRules } from "./internal/options.ts"
 import * as pools from "./internal/pool.ts"
 import * as schedulers from "./internal/scheduler.ts"
 import * as Turns from "./internal/turns.ts"
@@ -38,7 +38,7 @@ export type Services = BufferPool | WaitQueue | TaskScheduler | AppletScheduler
 
 const parts = (options: HeadgateOptions) =>
   Effect.gen(function*() {
-    yield* failOn(problemsOf(options, { ...poolRules, ...schedulerRules }))
+    yield* failOn(problemsOfPool(options, { ...poolRules, ...schedulerRules }))
     const { runQueueDepth, ...poolOptions } = options
     const pool = yield* pools.make(poolOptions)
     const tasks = yield* schedulers.make({ runQueueDepth })

@@ -22,7 +22,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { HeadgateOptions } from "./Headgate.ts"
-import { poolRules, problemsBetween, type Rule, schedulerRules, withDefaults } from "./internal/options.ts"
+import { poolRules, problemsBetween, type Rule, schedulerRules } from "./internal/options.ts"
 import { ConfigError, type ConfigProblem } from "./PoolError.ts"
 
 /**
@@ -165,17 +165,14 @@ export const parse = (raw: RawOptions): Effect.Effect<HeadgateOptions, ConfigErr
     wipe: read("wipe", parseBoolean),
     debug: read("debug", parseBoolean)
   }
-  if (problems.length === 0) problems.push(...between(options))
+  const isWrong = (field: string) =>
+    problems.some((problem) =>
+      Object.entries(variables).some(([name, variable]) => name === field && variable === problem.field)
+    )
+  for (const problem of problemsBetween(options, isWrong)) {
+    problems.push({ ...problem, field: problem.field === "reserve" ? variables.reserve : variables.prealloc })
+  }
   return problems.length > 0 ? Effect.fail(new ConfigError({ problems })) : Effect.succeed(options)
-}
-
-/** Numbers that contradict each other, under the names of their variables. */
-const between = (options: HeadgateOptions): ReadonlyArray<ConfigProblem> => {
-  const { limit, prealloc, reserve } = withDefaults(options)
-  return problemsBetween(limit, reserve, prealloc).map((problem) => ({
-    ...problem,
-    field: problem.field === "reserve" ? variables.reserve : variables.prealloc
-  }))
 }
 
 /**

@@ -5,6 +5,9 @@
  * some class has waited `stallGrace`; then it resets the connections whose write in flight has made no progress for
  * `stallTimeout`, longest first, as many as there are waiters, in one pass.
  *
+ * What no policy mends: a relay that is its own origin behind small kernel buffers, an origin that serves one connection at a
+ * time while uploads exceed the kernel's buffers, and clients that write everything before they read.
+ *
  * Progress is 64 KiB that the kernel accepted, or that left the kernel's send queue, since the last mark. One byte is not:
  * a reader of a hundred bytes a second would hold a buffer for ever. And what the kernel accepted is not enough by itself,
  * for it hides up to 4 MB: a slow but honest reader of 20 kB/s shows only in the kernel's queue.

@@ -48,7 +48,7 @@ export interface Task<out E = never> extends Self {
 /**
  * Makes a task, and wakes it with `init`. A failing `process` ends it; one that succeeds does not: the task sleeps until it is
  * woken again, and ends by `self.end`. Runs never overlap, may suspend, and may not wait
- * for buffers (`WaitRefused`).
+ * for buffers (`WaitRefused`); a run that joins a fiber from outside which waits for one is beyond that check.
  *
  * @category constructors
  * @since 0.1.0

@@ -90,6 +90,6 @@ export class WaitQueue extends Context.Service<WaitQueue, {
   readonly favourUnsafe: (criticality: Criticality | undefined) => void
   /** How many are queued, and how long the longest of them has been, in milliseconds. O(1), for policies. */
   readonly pressureUnsafe: () => { readonly queued: number; readonly oldestWaitMs: number }
-  /** Who is queued, by class and in order, then who was granted and has not collected (only those told). O(waiters). */
+  /** Who is queued, by class and in order, then who was granted and has not collected. O(waiters). */
   readonly waiting: Effect.Effect<ReadonlyArray<Waiting>>
 }>()("headgate/WaitQueue") {}

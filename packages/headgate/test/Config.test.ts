@@ -225,6 +225,21 @@ describe("options from the environment", () => {
       ])
     }))
 
+  it.effect("are told together with those that do not fit together", () =>
+    Effect.gen(function*() {
+      const problems = yield* problemsOfLayer(
+        fromEnv({ HEADGATE_LIMIT: "3", HEADGATE_RESERVE: "5", HEADGATE_BUFFER_SIZE: "0" })
+      )
+      assert.deepStrictEqual(typeof problems === "string" ? problems : problems.map(({ field }) => field), [
+        "HEADGATE_BUFFER_SIZE",
+        "HEADGATE_RESERVE"
+      ])
+      const failed = yield* Effect.flip(
+        Effect.scoped(BufferPool.make({ limit: 3, reserve: 5, bufferSize: 0 }))
+      )
+      assert.strictEqual(failed.message.split("\n").length, 2)
+    }))
+
   it.effect("must fit together, too", () =>
     Effect.gen(function*() {
       const problems = yield* problemsOfLayer(fromEnv({ HEADGATE_LIMIT: "8", HEADGATE_RESERVE: "8" }))

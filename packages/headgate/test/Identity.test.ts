@@ -1,7 +1,7 @@
 /** What is equal only to itself, and what a pool refuses to mix up. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Equal, HashSet } from "effect"
-import { BufferPool, ByteChannel, ByteStream, Headgate } from "headgate"
+import { Deferred, Effect, Equal, Exit, Fiber, HashSet, Logger, Scope } from "effect"
+import { BufferPool, ByteChannel, ByteStream, Headgate, Task } from "headgate"
 import { inspect } from "node:util"
 
 const options = { limit: 2, reserve: 1, bufferSize: 16, debug: true }
@@ -92,5 +92,51 @@ describe("memory", () => {
         assert.strictEqual(failed._tag, "AllocationFailed")
         assert.include(failed.message, "allocate was asked for 16 bytes")
       }
+    }))
+})
+
+describe("whatever its callers do, a pool goes on", () => {
+  it.effect("a wake that throws, of a target that cannot be printed, is declined, and the next is served", () =>
+    Effect.gen(function*() {
+      const pool = yield* BufferPool.make(options)
+      const held = yield* Effect.all([pool.tryAcquire("tx"), pool.tryAcquire("tx")])
+      const wake = () => {
+        throw new Error("broken")
+      }
+      const bad = pool.waitQueue.waiter({ target: Object.create(null), criticality: "tx", wake })
+      const good = pool.waitQueue.waiter({ target: "good", criticality: "tx", wake: () => true })
+      for (const waiter of [bad, good]) pool.waitQueue.takeOrWaitUnsafe(waiter)
+      pool.giveBackUnsafe(held[0])
+      assert.deepStrictEqual([bad.state, good.state], ["idle", "granted"])
+      assert.strictEqual((yield* pool.snapshot).counters.wakesThrown, 1)
+      pool.waitQueue.leaveUnsafe(good)
+    }).pipe(Effect.scoped))
+
+  it.effect("a give-back after the end still empties old views", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const pool = yield* Scope.provide(BufferPool.make(options), scope)
+      const buffer = pool.tryTakeUnsafe("tx")
+      assert.isDefined(buffer)
+      const view = buffer.writeView()
+      yield* Scope.close(scope, Exit.void)
+      pool.giveBackUnsafe(buffer)
+      assert.strictEqual(view.length, 0)
+    }))
+
+  it.effect("a failure is logged though somebody had awaited it, and gave up", () =>
+    Effect.gen(function*() {
+      const lines: Array<unknown> = []
+      const logger = Logger.make(({ message }) => void lines.push(message))
+      yield* Effect.gen(function*() {
+        const fail = yield* Deferred.make<void>()
+        const task = yield* Task.make(() => Effect.andThen(Deferred.await(fail), Effect.fail("boom")))
+        yield* Headgate.Stepper.settle
+        const impatient = yield* Effect.forkChild(task.await, { startImmediately: true })
+        yield* Fiber.interrupt(impatient)
+        yield* Deferred.succeed(fail, undefined)
+        assert.strictEqual((yield* Effect.exit(task.await))._tag, "Failure")
+      }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options)), Effect.provide(Logger.layer([logger])))
+      assert.include(JSON.stringify(lines), "nobody awaits it")
     }))
 })

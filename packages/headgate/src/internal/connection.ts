@@ -327,7 +327,7 @@ export class Direction {
     return this.inFlight === undefined
   }
 
-  /** `done`, one function for all writes: the byte path allocates nothing. */
+  /** `done`, one function for all writes: no closure for each. */
   private readonly whenWritten = (accepted: boolean): void => {
     try {
       this.wrote(accepted)

@@ -46,7 +46,8 @@ export class Entity<E> extends Identity {
   private resume: ((effect: Effect.Effect<ReadonlySet<WakeReason>>) => void) | undefined = undefined
   /** A start that came before the fiber first slept: a yield may fall between. */
   private early: ReadonlySet<WakeReason> | undefined = undefined
-  private awaited = false
+  /** Who awaits its end now: one who gave up does not see a failure. */
+  private awaiting = 0
 
   constructor(name: string, scheduler: Scheduler, scope: Scope.Closeable, leave: () => void) {
     super()
@@ -86,8 +87,11 @@ export class Entity<E> extends Identity {
   })
 
   readonly await: Effect.Effect<void, E> = Effect.suspend(() => {
-    this.awaited = true
-    return Deferred.await(this.exit)
+    this.awaiting++
+    return Effect.onExitPrimitive(Deferred.await(this.exit), () => {
+      this.awaiting--
+      return undefined
+    })
   })
 
   /** As `end` from elsewhere, without waiting. */
@@ -146,9 +150,10 @@ export class Entity<E> extends Identity {
   private finish(exit: Exit.Exit<void, E>): Effect.Effect<void> {
     const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
     const wasEnded = this.ended
+    const isAwaited = this.awaiting > 0
     this.stop(failed ? "failed" : "done")
     Deferred.doneUnsafe(this.exit, failed || !wasEnded ? exit : Exit.void)
-    const unseen = failed && !this.awaited
+    const unseen = failed && !isAwaited
       ? Effect.annotateLogs(Effect.logError("an entity failed, and nobody awaits it", exit.cause), "entity", this.name)
       : Effect.void
     return Effect.andThen(unseen, Scope.close(this.scope, exit))

@@ -404,10 +404,11 @@ export class Gate {
     area.state = "free"
     area.origin = undefined
     area.reported = false
+    const isKept = this.options.recycle?.(area) !== false
     if (this.closed) return this.forget(area)
     // Memory that was lost is no longer counted as existing: whoever needs it has it created anew.
-    if (this.options.recycle?.(area) === false) this.forget(area)
-    else this.unused.push(area)
+    if (isKept) this.unused.push(area)
+    else this.forget(area)
     this.shrink()
     this.recover()
     this.offer()
@@ -494,13 +495,16 @@ export class Gate {
     if (this.draining) return 0
     this.draining = true
     let told = 0
-    while (told < max) {
-      const waiter = shift(this.ready)
-      if (waiter === undefined) break
-      told++
-      this.tell(waiter)
+    try {
+      while (told < max) {
+        const waiter = shift(this.ready)
+        if (waiter === undefined) break
+        told++
+        this.tell(waiter)
+      }
+    } finally {
+      this.draining = false
     }
-    this.draining = false
     return told
   }
 

@@ -80,21 +80,38 @@ export const problemsOf = (
   })
 
 /** The numbers that rules between fields are about. */
-export const withDefaults = (options: {
+export interface Numbers {
   readonly limit?: number | undefined
   readonly reserve?: number | undefined
   readonly prealloc?: number | undefined
-}): { readonly limit: number; readonly reserve: number; readonly prealloc: number } => {
+}
+
+export const withDefaults = (options: Numbers) => {
   const limit = options.limit ?? 1024
   return { limit, reserve: options.reserve ?? Math.min(3, limit - 1), prealloc: options.prealloc ?? 0 }
 }
 
-/** `reserve < limit` and `prealloc <= limit`; asked only once each number by itself is right. */
-export const problemsBetween = (limit: number, reserve: number, prealloc: number): Array<ConfigProblem> => {
+/** `reserve < limit` and `prealloc <= limit`, for those numbers that are right by themselves. */
+export const problemsBetween = (options: Numbers, isWrong: (field: string) => boolean): Array<ConfigProblem> => {
+  const { limit, prealloc, reserve } = withDefaults(options)
+  if (isWrong("limit")) return []
   const problems: Array<ConfigProblem> = []
-  if (reserve >= limit) problems.push({ field: "reserve", value: reserve, rule: `must be below limit (${limit})` })
-  if (prealloc > limit) problems.push({ field: "prealloc", value: prealloc, rule: `must not exceed limit (${limit})` })
+  if (!isWrong("reserve") && reserve >= limit) {
+    problems.push({ field: "reserve", value: reserve, rule: `must be below limit (${limit})` })
+  }
+  if (!isWrong("prealloc") && prealloc > limit) {
+    problems.push({ field: "prealloc", value: prealloc, rule: `must not exceed limit (${limit})` })
+  }
   return problems
+}
+
+/** All problems of a pool's options, and of others beside them. */
+export const problemsOfPool = (
+  options: Numbers,
+  rules: { readonly [field: string]: Rule }
+): ReadonlyArray<ConfigProblem> => {
+  const problems = problemsOf(options, rules)
+  return [...problems, ...problemsBetween(options, (field) => problems.some((problem) => problem.field === field))]
 }
 
 export const failOn = (problems: ReadonlyArray<ConfigProblem>): Effect.Effect<void, ConfigError> =>

@@ -78,6 +78,7 @@ export const pictureOf = (gate: Gate, settings: Settings, tallies: Tallies): Poo
   closed: gate.closed,
   favoured: gate.favoured === undefined ? undefined : order[gate.favoured],
   classes: classesOf(gate),
+  waiting: waitingOf(gate),
   holders: holdersOf(gate),
   counters: {
     ...tallies,

@@ -29,12 +29,12 @@ import { Area, Gate, type Waiter, wakesPerTurn } from "./gate.ts"
 import { Identity } from "./identity.ts"
 import { Leaks } from "./leaks.ts"
 import { Nesting } from "./nesting.ts"
-import { failOn, poolRules, problemsBetween, problemsOf } from "./options.ts"
+import { failOn, poolRules, problemsOf, problemsOfPool } from "./options.ts"
 import { oldestWaitMs, pictureOf, shortageOf, waitingOf } from "./picture.ts"
 import { makeMemory, type Settings, settingsOf } from "./poolSettings.ts"
 import { runOf } from "./run.ts"
 import * as Turns from "./turns.ts"
-import { fiberWaiter, PoolWaiter } from "./waiters.ts"
+import { fiberWaiter, labelOf, PoolWaiter } from "./waiters.ts"
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 type Refusal = PoolClosed | WaitRefused
@@ -77,7 +77,7 @@ export class PoolImpl extends Identity implements Lender {
       report: (error, waiter) =>
         this.fork(
           Effect.logError("a wake threw; its waiter declined the buffer", error).pipe(
-            Effect.annotateLogs({ pool: settings.name, target: String(waiter.target) })
+            Effect.annotateLogs({ pool: settings.name, target: labelOf(waiter.target) })
           )
         )
     })
@@ -162,7 +162,7 @@ export class PoolImpl extends Identity implements Lender {
   readonly resize = (limit: number): Effect.Effect<void, ConfigError> =>
     Effect.suspend(() => {
       const problems = problemsOf({ limit }, poolRules)
-      if (problems.length === 0 && limit <= this.reserve) {
+      if (problems.length === 0 && !(limit > this.reserve)) {
         problems.push({ field: "limit", value: limit, rule: `must be above reserve (${this.reserve})` })
       }
       return Effect.andThen(failOn(problems), Effect.sync(() => this.gate.resize(limit)))
@@ -396,9 +396,8 @@ export const make = (
   options: BufferPoolOptions
 ): Effect.Effect<PoolImpl, ConfigError | AllocationFailed, Scope.Scope> =>
   Effect.gen(function*() {
-    yield* failOn(problemsOf(options, poolRules))
+    yield* failOn(problemsOfPool(options, poolRules))
     const settings = settingsOf(options)
-    yield* failOn(problemsBetween(settings.limit, settings.reserve, settings.prealloc))
     const turns = yield* Turns.current
     const pool = new PoolImpl(settings, yield* Clock.Clock, turns, yield* Effect.context<never>())
     yield* Effect.addFinalizer(() => Effect.sync(() => close(pool.gate, turns)))

@@ -9,6 +9,15 @@ import type { Criticality } from "../Criticality.ts"
 import type { News, WaiterOptions } from "../WaitQueue.ts"
 import { Waiter } from "./gate.ts"
 
+/** A label for people. It is the caller's, and must not throw into whoever reports it. */
+export const labelOf = (target: unknown): string => {
+  try {
+    return String(target)
+  } catch {
+    return "a target without a name"
+  }
+}
+
 /** A waiter of somebody's own. It knows its pool: in another one's queue it would corrupt both. */
 export class PoolWaiter extends Waiter implements Equal.Equal {
   readonly pool: { readonly name: string }
@@ -19,7 +28,7 @@ export class PoolWaiter extends Waiter implements Equal.Equal {
   }
 
   toJSON() {
-    return { pool: this.pool.name, target: String(this.target), criticality: this.criticality, state: this.state }
+    return { pool: this.pool.name, target: labelOf(this.target), criticality: this.criticality, state: this.state }
   }
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return JSON.stringify(this)

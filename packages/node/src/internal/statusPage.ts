@@ -31,11 +31,24 @@ export interface Picture {
   readonly server: ServerSnapshot
 }
 
-/** Holders listed, the oldest first: the page must stay small when everything is lent. */
-const mostHolders = 100
+/** Holders and waiters listed, the oldest first: the page must stay small when everything is lent. */
+const mostListed = 100
 
 export const toJson = ({ pool, ...rest }: Picture): string =>
-  `${JSON.stringify({ pool: { ...pool, holders: pool.holders.slice(0, mostHolders) }, ...rest }, undefined, 2)}\n`
+  `${
+    JSON.stringify(
+      {
+        pool: {
+          ...pool,
+          waiting: pool.waiting.slice(0, mostListed),
+          holders: pool.holders.slice(0, mostListed)
+        },
+        ...rest
+      },
+      undefined,
+      2
+    )
+  }\n`
 
 const classes = ["tx", "channel", "endpoint", "rx"] as const
 
