@@ -139,4 +139,23 @@ describe("whatever its callers do, a pool goes on", () => {
       }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options)), Effect.provide(Logger.layer([logger])))
       assert.include(JSON.stringify(lines), "nobody awaits it")
     }))
+
+  it.effect("a run pins each buffer that it allocates, also behind one that was given back by hand", () =>
+    Effect.gen(function*() {
+      const pool = yield* BufferPool
+      const pins: Array<number | undefined> = []
+      yield* ByteStream.make({
+        process: ({ response }) =>
+          Effect.gen(function*() {
+            for (let turn = 0; turn < 2; turn++) {
+              assert.strictEqual(ByteChannel.allocUnsafe(response), "held")
+              pins.push((yield* pool.snapshot).holders.at(-1)?.pins)
+              if (turn === 0 && response.buffer !== undefined) pool.giveBackUnsafe(response.buffer)
+            }
+          })
+      })
+      yield* Headgate.Stepper.runTasks
+      assert.deepStrictEqual(pins, [1, 1])
+      assert.strictEqual((yield* pool.snapshot).used, 0)
+    }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options))))
 })

@@ -171,9 +171,10 @@ export class Channel extends Identity implements Holder, RunPin {
 
   private pinForRun(): void {
     const run = currentRun()
-    if (run === undefined || run.entity !== this.filler || this.runLease !== undefined || this.lease === undefined) {
-      return
-    }
+    if (run === undefined || run.entity !== this.filler || this.runLease === this.lease) return
+    // The run gave the one before back by hand, and has another now.
+    this.afterRun()
+    if (this.lease === undefined) return
     this.runLease = this.lease
     this.pool.pinUnsafe(this.lease)
     run.hold(this)
