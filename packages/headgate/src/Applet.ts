@@ -12,6 +12,7 @@ import type { ByteBuffer } from "./ByteBuffer.ts"
 import type { ByteChannel } from "./ByteChannel.ts"
 import { Channel } from "./internal/channel.ts"
 import { Entity, forgivePending } from "./internal/entity.ts"
+import { touch } from "./internal/version.ts"
 import { BufferMisuse, type BufferPending } from "./PoolError.ts"
 import type { Task } from "./Task.ts"
 
@@ -110,6 +111,7 @@ export const make = <E, R>(
   }))
 
 const toAttach = (channel: ByteChannel): Effect.Effect<Channel> => {
+  touch()
   if (channel instanceof Channel && channel.filledBy === "applet" && channel.filler === undefined) {
     return Effect.succeed(channel)
   }

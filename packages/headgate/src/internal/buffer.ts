@@ -8,6 +8,7 @@ import type { ByteBuffer } from "../ByteBuffer.ts"
 import type { BufferMisuse } from "../PoolError.ts"
 import type { Area } from "./gate.ts"
 import { Identity } from "./identity.ts"
+import { touch } from "./version.ts"
 
 /** Who must know when the buffer is empty, or unpinned: the channel that holds it. */
 export interface Holder {
@@ -33,9 +34,9 @@ export class Lease extends Identity implements ByteBuffer {
   live = true
   /** Pins made through this lease. They outlive it. */
   pins = 0
-  length = 0
   holder: Holder | undefined = undefined
   private head = 0
+  private filled = 0
   readonly area: Area
   readonly lender: Lender
 
@@ -51,8 +52,13 @@ export class Lease extends Identity implements ByteBuffer {
   get size(): number {
     return this.area.bytes.length
   }
+  get length(): number {
+    touch()
+    return this.filled
+  }
   get room(): number {
-    return this.live ? this.size - this.length : 0
+    touch()
+    return this.live ? this.size - this.filled : 0
   }
 
   write(data: Uint8Array | string): number {
@@ -62,21 +68,22 @@ export class Lease extends Identity implements ByteBuffer {
     const first = Math.min(bytes.length, this.size - tail)
     this.area.bytes.set(first === bytes.length ? bytes : bytes.subarray(0, first), tail)
     if (first < bytes.length) this.area.bytes.set(bytes.subarray(first), 0)
-    this.length += bytes.length
+    this.filled += bytes.length
     return bytes.length
   }
 
   consume(count: number): void {
     this.mustBeLive("consume")
-    if (!isCount(count) || count > this.length) throw this.misuse(`consume ${count} of ${this.length} bytes`)
-    this.length -= count
-    this.head = this.length === 0 ? 0 : (this.head + count) % this.size
-    if (this.length === 0) this.holder?.maybeEmpty(this)
+    if (!isCount(count) || count > this.filled) throw this.misuse(`consume ${count} of ${this.filled} bytes`)
+    this.filled -= count
+    this.head = this.filled === 0 ? 0 : (this.head + count) % this.size
+    if (this.filled === 0) this.holder?.maybeEmpty(this)
   }
 
   readViews(): ReadonlyArray<Uint8Array<ArrayBuffer>> {
-    if (this.length === 0) return []
-    const end = this.head + this.length
+    touch()
+    if (this.filled === 0) return []
+    const end = this.head + this.filled
     if (end <= this.size) return [this.area.bytes.subarray(this.head, end)]
     return [this.area.bytes.subarray(this.head), this.area.bytes.subarray(0, end - this.size)]
   }
@@ -91,11 +98,11 @@ export class Lease extends Identity implements ByteBuffer {
     this.mustFit(count, "commit")
     const contiguous = Math.min(this.size - this.tail(), this.room)
     if (count > contiguous) throw this.misuse(`commit ${count} bytes of a writeView of ${contiguous}`)
-    this.length += count
+    this.filled += count
   }
 
   toBytes(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(this.length)
+    const bytes = new Uint8Array(this.filled)
     let at = 0
     for (const view of this.readViews()) {
       bytes.set(view, at)
@@ -110,8 +117,9 @@ export class Lease extends Identity implements ByteBuffer {
 
   /** The lease is over: nothing can be read or written through it any more. */
   expire(): void {
+    touch()
     this.live = false
-    this.length = 0
+    this.filled = 0
     this.holder?.gone(this)
     this.holder = undefined
   }
@@ -120,10 +128,10 @@ export class Lease extends Identity implements ByteBuffer {
     return { pool: this.pool, length: this.length, room: this.room }
   }
   override toString(): string {
-    return `ByteBuffer(${this.pool}: ${this.live ? `${this.length} of ${this.size} bytes` : "given back"})`
+    return `ByteBuffer(${this.pool}: ${this.live ? `${this.filled} of ${this.size} bytes` : "given back"})`
   }
   private tail(): number {
-    return (this.head + this.length) % this.size
+    return (this.head + this.filled) % this.size
   }
 
   private mustFit(count: number, operation: string): void {
@@ -134,6 +142,7 @@ export class Lease extends Identity implements ByteBuffer {
   }
 
   private mustBeLive(operation: string): void {
+    touch()
     if (!this.live) throw this.misuse(`${operation} on a buffer that was given back`)
   }
 

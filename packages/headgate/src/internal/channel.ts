@@ -14,6 +14,7 @@ import type { WakeReason } from "../WakeReason.ts"
 import { type Holder, Lease } from "./buffer.ts"
 import { Identity } from "./identity.ts"
 import { currentRun, type RunPin } from "./run.ts"
+import { touch } from "./version.ts"
 
 /** Who fills a channel: the entity that is woken when its buffer has come. */
 export interface Filler {
@@ -64,12 +65,14 @@ export class Channel extends Identity implements Holder, RunPin {
   }
 
   get buffer(): ByteBuffer | undefined {
+    touch()
     return this.lease
   }
 
   readonly wakeFillerUnsafe = (reason: WakeReason): void => this.filler?.wakeUnsafe(reason)
 
   allocUnsafe(): "held" | "queued" | "closed" {
+    touch()
     if (this.ended) return "closed"
     if (this.lease === undefined) {
       const door = this.pool.waitQueue.takeOrWaitUnsafe(this.waiter)
@@ -82,6 +85,7 @@ export class Channel extends Identity implements Holder, RunPin {
 
   /** As `allocUnsafe`, without queueing. */
   tryAllocUnsafe(): "held" | "unavailable" | "closed" {
+    touch()
     if (this.ended || this.pool.isClosedUnsafe()) return "closed"
     if (this.lease === undefined && this.waiter.state !== "granted") {
       const buffer = this.pool.tryTakeUnsafe(this.criticality)
@@ -92,6 +96,7 @@ export class Channel extends Identity implements Holder, RunPin {
   }
 
   releaseUnsafe(): boolean {
+    touch()
     const held = this.lease
     if (currentRun()?.entity === this.filler) this.afterRun()
     if (this.lease !== undefined) this.maybeEmpty(this.lease)
@@ -99,17 +104,20 @@ export class Channel extends Identity implements Holder, RunPin {
   }
 
   maybeEmpty(lease: Lease): void {
+    touch()
     if (lease !== this.lease || lease.length > 0 || lease.pins > 0) return
     this.lease = undefined
     this.pool.giveBackUnsafe(lease)
   }
 
   gone(lease: Lease): void {
+    touch()
     if (this.lease === lease) this.lease = undefined
   }
 
   /** The end of the run that allocated: its pin goes. */
   afterRun(): void {
+    touch()
     const lease = this.runLease
     if (lease === undefined) return
     this.runLease = undefined
@@ -118,8 +126,10 @@ export class Channel extends Identity implements Holder, RunPin {
 
   /** Before a run of the filler; what comes back is for its exit: a grant that it was told of and did not collect goes on. */
   beforeRun(): () => void {
+    touch()
     const told = this.toldGrant
     return () => {
+      touch()
       if (this.waiter.state === "granted" && this.waiter.grantNumber === told) {
         this.pool.waitQueue.leaveUnsafe(this.waiter)
       }
@@ -134,17 +144,20 @@ export class Channel extends Identity implements Holder, RunPin {
 
   /** Out of the queue, for good. */
   stop(): void {
+    touch()
     this.ended = true
     this.pool.waitQueue.leaveUnsafe(this.waiter)
   }
 
   /** Its stream ends, and so does its applet. What it holds goes last, in `letGo`. */
   endApplet(): void {
+    touch()
     if (this.filledBy === "applet") this.filler?.endUnsafe()
   }
 
   /** The last part of its stream's end: the buffer goes back, bytes or not; pinned memory follows at its last unpin. */
   letGo(): void {
+    touch()
     const lease = this.lease
     this.lease = undefined
     if (lease !== undefined) this.pool.giveBackUnsafe(lease)
@@ -155,6 +168,7 @@ export class Channel extends Identity implements Holder, RunPin {
   }
 
   private told(): boolean {
+    touch()
     this.toldGrant = this.waiter.grantNumber
     if (this.filler === undefined) return false
     this.filler.wakeUnsafe("resource")

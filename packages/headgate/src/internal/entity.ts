@@ -19,6 +19,7 @@ import type { Runnable, Scheduler } from "../TaskScheduler.ts"
 import type { WakeReason } from "../WakeReason.ts"
 import { Identity } from "./identity.ts"
 import { CurrentRun, Run, runOf } from "./run.ts"
+import { touch } from "./version.ts"
 
 /** What a kind of entity adds. Both hooks are synchronous and total. */
 export interface Kind<E, R> {
@@ -55,6 +56,7 @@ export class Entity<E> extends Identity {
     this.scope = scope
     this.leave = leave
     this.runnable = scheduler.runnable((reasons) => {
+      touch()
       if (this.resume === undefined) this.early = reasons
       else this.resume(Effect.succeed(reasons))
     })
@@ -69,9 +71,11 @@ export class Entity<E> extends Identity {
   /** Wakes with `timer` after `duration`; each call replaces the one before. */
   readonly expire = (duration: Duration.Input): Effect.Effect<void> =>
     Effect.suspend(() => {
+      touch()
       this.timer?.interruptUnsafe()
       const alarm = Effect.andThen(Effect.sleep(duration), Effect.sync(() => this.wakeUnsafe("timer")))
       return Effect.map(Effect.forkIn(alarm, this.scope), (fiber) => {
+        touch()
         this.timer = fiber
       })
     })
@@ -87,8 +91,10 @@ export class Entity<E> extends Identity {
   })
 
   readonly await: Effect.Effect<void, E> = Effect.suspend(() => {
+    touch()
     this.awaiting++
     return Effect.onExitPrimitive(Deferred.await(this.exit), () => {
+      touch()
       this.awaiting--
       return undefined
     })
@@ -102,6 +108,7 @@ export class Entity<E> extends Identity {
 
   /** The end as one step. Safe to repeat. */
   private stop(outcome: "done" | "failed"): void {
+    touch()
     if (this.ended) return
     this.ended = true
     this.runnable.endUnsafe(outcome)
@@ -111,10 +118,15 @@ export class Entity<E> extends Identity {
   /** Starts the entity's fiber in the scope that it was made in. */
   start<R>(kind: Kind<E, R>, scope: Scope.Scope): Effect.Effect<void, never, Exclude<R, Scope.Scope>> {
     const turn = Effect.flatMap(this.sleep, (reasons) => this.runOnce(kind, reasons))
-    const life = Effect.whileLoop({ while: () => !this.ended, body: () => turn, step: () => {} })
+    const isAlive = () => {
+      touch()
+      return !this.ended
+    }
+    const life = Effect.whileLoop({ while: isAlive, body: () => turn, step: () => {} })
     return Effect.map(
       Effect.forkIn(Effect.onExit(life, (exit) => this.finish(exit)), scope, { startImmediately: true }),
       (fiber) => {
+        touch()
         this.fiber = fiber
       }
     )
@@ -122,6 +134,7 @@ export class Entity<E> extends Identity {
 
   /** Between runs. Only now is the run before over for the queue, so a start always finds the fiber asleep. */
   private readonly sleep = Effect.callback<ReadonlySet<WakeReason>>((resume) => {
+    touch()
     const isFirst = this.resume === undefined
     this.resume = resume
     if (!isFirst) this.runnable.finishedUnsafe()
@@ -133,6 +146,7 @@ export class Entity<E> extends Identity {
     reasons: ReadonlySet<WakeReason>
   ): Effect.Effect<void, E, Exclude<R, Scope.Scope>> {
     return Effect.suspend(() => {
+      touch()
       const run = new Run(this)
       this.run = run
       const afterRun = kind.beforeRun?.()
@@ -149,6 +163,7 @@ export class Entity<E> extends Identity {
   /** The fiber's last step. A failure reaches whoever awaits; if nobody does, it is logged. */
   private finish(exit: Exit.Exit<void, E>): Effect.Effect<void> {
     const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+    touch()
     const wasEnded = this.ended
     const isAwaited = this.awaiting > 0
     this.stop(failed ? "failed" : "done")

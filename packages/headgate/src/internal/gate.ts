@@ -10,7 +10,7 @@
  *
  * Accounting: `0 <= used <= allocated <= capacity`, `free = capacity - used`, `used` = the sum of `lent` over the classes.
  *
- * A step is the return of one outermost entry point. Each is synchronous and total and bumps `version`; each first finishes
+ * A step is the return of one outermost entry point. Each is synchronous and total and bumps the version; each first finishes
  * its change and only then tells waiters, from a flat list, so a chain of hand-offs never grows the stack. Take, give back,
  * queue, leave and hand-off are O(1); resize and trim are O(areas created or destroyed + waiters served), close is O(waiters +
  * areas). Deliberately absent: fibers, promises, timers, and any memory allocation once the areas exist.
@@ -22,6 +22,7 @@ import type { Criticality } from "../Criticality.ts"
 import { level, order } from "../Criticality.ts"
 import { assert, BrokenInvariant } from "./assert.ts"
 import { type Linked, List, push, shift, toArray, unlink } from "./list.ts"
+import { touch } from "./version.ts"
 
 /** Wakes delivered by one operation before it returns, and by one flush: the rest waits for the next flush. */
 export const wakesPerTurn = 64
@@ -96,7 +97,6 @@ export interface GateOptions {
 }
 
 export class Gate {
-  version = 0
   limit: number
   capacity: number
   allocated = 0
@@ -179,7 +179,7 @@ export class Gate {
 
   /** Makes areas exist up to `count`; false if the memory for them cannot be had. */
   preallocate(count: number): boolean {
-    this.version++
+    touch()
     const exist = this.allocated >= count || this.createUpTo(count)
     this.settle()
     return exist
@@ -187,7 +187,7 @@ export class Gate {
 
   /** A buffer if one may be taken now, without queueing. */
   take(at: number): Area | undefined {
-    this.version++
+    touch()
     const area = this.closed ? undefined : this.claim(at)
     this.settle()
     return area
@@ -195,7 +195,7 @@ export class Gate {
 
   /** The one door for those who wait: decides and queues in one step. A grant already made is handed out first. */
   takeOrWait(waiter: Waiter): Area | "queued" | "full" | "closed" {
-    this.version++
+    touch()
     if (waiter.state === "granted") return this.collect(waiter)
     if (this.closed) return "closed"
     if (waiter.state === "queued") return "queued"
@@ -211,7 +211,7 @@ export class Gate {
 
   /** Ends the waiting: out of the queue, or the grant passed on, and no wake to come. */
   leave(waiter: Waiter): void {
-    this.version++
+    touch()
     if (waiter.state === "queued") this.dequeue(waiter)
     else if (waiter.state === "granted") this.passOn(waiter)
     else unlink(waiter)
@@ -220,7 +220,7 @@ export class Gate {
 
   /** The lease is over. A pinned area stays lent until its last unpin. */
   giveBack(area: Area): void {
-    this.version++
+    touch()
     assert(area.state === "lent", `an area was given back that is ${area.state}`)
     if (area.pins > 0) area.state = "released"
     else this.takeBack(area)
@@ -228,13 +228,13 @@ export class Gate {
   }
 
   pin(area: Area): void {
-    this.version++
+    touch()
     assert(area.state === "lent", `an area was pinned that is ${area.state}`)
     area.pins++
   }
 
   unpin(area: Area): void {
-    this.version++
+    touch()
     assert(area.pins > 0, "an area was unpinned that nothing pins")
     area.pins--
     if (area.pins === 0 && area.state === "released") this.takeBack(area)
@@ -246,7 +246,7 @@ export class Gate {
    * were before it, with that same margin. Without a level, the ordinary table.
    */
   favour(at: number | undefined): void {
-    this.version++
+    touch()
     this.favoured = at
     const margins = this.ordinaryMargins
     this.table = at === undefined ? [0, 1, 2, 3] : [0, 1, 2, 3].sort((a, b) => rank(a, at) - rank(b, at))
@@ -256,8 +256,8 @@ export class Gate {
   }
 
   resize(limit: number): void {
+    touch()
     if (this.closed) return
-    this.version++
     this.limit = limit
     this.shrink()
     this.recover()
@@ -267,8 +267,8 @@ export class Gate {
 
   /** Destroys unused areas, but for the reserve behind those in use. */
   trim(): void {
+    touch()
     if (this.closed) return
-    this.version++
     this.recover()
     this.offer()
     this.destroyAbove(Math.max(this.reserve + 1, this.used + this.reserve))
@@ -277,8 +277,8 @@ export class Gate {
 
   /** No more takes; every queued waiter is told. Granted ones keep their grant, holders keep valid buffers. */
   close(): void {
+    touch()
     if (this.closed) return
-    this.version++
     this.closed = true
     for (const queue of this.queues) {
       for (let waiter = queue.head; waiter !== undefined; waiter = queue.head) {
@@ -292,7 +292,7 @@ export class Gate {
 
   /** Delivers at most `max` wakes that are still to come; returns how many. The only place where fibers are woken. */
   flush(max: number): number {
-    this.version++
+    touch()
     let told = this.drain(max)
     while (told < max) {
       const waiter = shift(this.readyFibers)
@@ -524,7 +524,7 @@ export class Gate {
   }
 
   private decline(waiter: Waiter): void {
-    this.version++
+    touch()
     this.declined++
     this.passOn(waiter)
     this.settle()

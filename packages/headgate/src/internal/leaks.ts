@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import { order } from "../Criticality.ts"
 import type { Area, Gate } from "./gate.ts"
+import { touch } from "./version.ts"
 
 export class Leaks {
   reported = 0
@@ -30,6 +31,7 @@ export class Leaks {
 
   private report(thresholdMs: number): Effect.Effect<void> {
     return Effect.suspend(() => {
+      touch()
       const old = this.gate.lentAreas().filter((area) => !area.reported && this.heldMs(area) >= thresholdMs)
       return Effect.forEach(old, (area) => {
         area.reported = true

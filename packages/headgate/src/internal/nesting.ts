@@ -5,6 +5,7 @@
 import type { Criticality } from "../Criticality.ts"
 import { order } from "../Criticality.ts"
 import type { Lease } from "./buffer.ts"
+import { touch } from "./version.ts"
 
 export class Nesting {
   private readonly held = new WeakMap<object, Set<Lease>>()
@@ -16,6 +17,7 @@ export class Nesting {
 
   /** Why the fiber may not wait for one more at this level; undefined if it may. */
   refusal(fiber: object, criticality: Criticality, at: number): string | undefined {
+    touch()
     for (const lease of this.held.get(fiber) ?? []) {
       if (lease.live && this.margins[lease.area.level]! <= this.margins[at]!) {
         return `a fiber that holds a buffer at "${order[lease.area.level]}" (margin ${

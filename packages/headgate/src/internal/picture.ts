@@ -6,6 +6,7 @@ import type { Shortage } from "../PoolError.ts"
 import type { Waiting } from "../WaitQueue.ts"
 import type { Gate } from "./gate.ts"
 import type { Settings } from "./poolSettings.ts"
+import { touch } from "./version.ts"
 
 /** What the face counts beside the gate. */
 export interface Tallies {
@@ -15,8 +16,10 @@ export interface Tallies {
   readonly leaks: number
 }
 
-export const oldestWaitMs = (gate: Gate): number =>
-  Math.max(gate.oldestWaitMs(0), gate.oldestWaitMs(1), gate.oldestWaitMs(2), gate.oldestWaitMs(3))
+export const oldestWaitMs = (gate: Gate): number => {
+  touch()
+  return Math.max(gate.oldestWaitMs(0), gate.oldestWaitMs(1), gate.oldestWaitMs(2), gate.oldestWaitMs(3))
+}
 
 /** Known only if the clock is read at takes. */
 const longestHeldMs = (gate: Gate): number | undefined => {
@@ -37,6 +40,7 @@ export const shortageOf = (gate: Gate, pool: string, criticality: Criticality): 
 })
 
 export const waitingOf = (gate: Gate): ReadonlyArray<Waiting> => {
+  touch()
   const now = gate.options.now()
   return gate.waiters().map(({ criticality, since, state, target }) => ({
     target,

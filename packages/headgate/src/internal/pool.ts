@@ -34,6 +34,7 @@ import { oldestWaitMs, pictureOf, shortageOf, waitingOf } from "./picture.ts"
 import { makeMemory, type Settings, settingsOf } from "./poolSettings.ts"
 import { runOf } from "./run.ts"
 import * as Turns from "./turns.ts"
+import { touch } from "./version.ts"
 import { fiberWaiter, labelOf, PoolWaiter } from "./waiters.ts"
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -185,7 +186,10 @@ export class PoolImpl extends Identity implements Lender {
 
   readonly unavailableUnsafe = (criticality: Criticality): BufferUnavailable => this.unavailableAt(criticality, false)
 
-  readonly isClosedUnsafe = (): boolean => this.gate.closed
+  readonly isClosedUnsafe = (): boolean => {
+    touch()
+    return this.gate.closed
+  }
 
   readonly giveBackUnsafe = (buffer: ByteBuffer): void => {
     const lease = this.lease(buffer)
@@ -201,6 +205,7 @@ export class PoolImpl extends Identity implements Lender {
   }
 
   readonly unpinUnsafe = (buffer: ByteBuffer): void => {
+    touch()
     const lease = this.lease(buffer)
     if (lease.pins === 0) throw this.misuse("a buffer was unpinned that nothing pins")
     lease.pins--
@@ -214,6 +219,7 @@ export class PoolImpl extends Identity implements Lender {
   }
 
   misuse(fact: string): BufferMisuse {
+    touch()
     this.misuses++
     return new BufferMisuse({ pool: this.name, fact })
   }
@@ -233,6 +239,7 @@ export class PoolImpl extends Identity implements Lender {
 
   /** Ends a lease that may have ended already: finalizers never die. */
   private end(lease: Lease): void {
+    touch()
     if (!lease.live) return
     if (lease.area.reported) this.leaks.returned(lease.area)
     lease.expire()
@@ -309,6 +316,7 @@ export class PoolImpl extends Identity implements Lender {
     then: (lease: Lease) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | Refusal, R> {
     return Effect.withFiber((fiber): Effect.Effect<A, E | Refusal, R> => {
+      touch()
       if (this.gate.closed) return Effect.fail(new PoolClosed({ pool: this.name }))
       if (runOf(fiber) !== undefined) return Effect.fail(this.refusedAt(criticality, "insideRun"))
       const { told, waiter } = fiberWaiter(fiber, criticality)
@@ -353,6 +361,7 @@ export class PoolImpl extends Identity implements Lender {
   // ---- refusals -------------------------------------------------------------------------------------------------------
 
   private refusedAt(criticality: Criticality, why: "insideRun" | "maxWaiting"): WaitRefused {
+    touch()
     this.refused++
     return new WaitRefused({ ...shortageOf(this.gate, this.name, criticality), why })
   }
@@ -377,6 +386,7 @@ export class PoolImpl extends Identity implements Lender {
 const names = new Map<string, number>()
 
 const oneLess = (name: string): void => {
+  touch()
   const living = (names.get(name) ?? 1) - 1
   if (living === 0) names.delete(name)
   else names.set(name, living)
@@ -384,6 +394,7 @@ const oneLess = (name: string): void => {
 
 const named = (name: string): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
+    touch()
     const living = names.get(name) ?? 0
     names.set(name, living + 1)
     yield* Effect.addFinalizer(() => Effect.sync(() => oneLess(name)))

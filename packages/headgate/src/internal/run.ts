@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import * as Fiber from "effect/Fiber"
+import { touch } from "./version.ts"
 
 /** What a run holds until its exit: the channels whose buffers it allocated. */
 export interface RunPin {
@@ -25,6 +26,7 @@ export class Run {
   }
 
   exit(): void {
+    touch()
     this.active = false
     for (const pin of this.pins ?? []) pin.afterRun()
   }
@@ -35,6 +37,7 @@ export const CurrentRun = Context.Reference<Run | undefined>("headgate/internal/
 })
 
 export const runOf = (fiber: Fiber.Fiber<unknown, unknown>): Run | undefined => {
+  touch()
   const run = fiber.getRef(CurrentRun)
   return run !== undefined && run.active ? run : undefined
 }

@@ -5,12 +5,13 @@
  * its reasons are merged into the entry and delivered once, by the run that it starts or, when the entry is running, by
  * one more run. So runs of one entry never overlap, and "woken while running" means "runs once more".
  *
- * Every function is synchronous and bumps `version`. All are O(1) but `run`, which is O(entries started). Nothing here
+ * Every function is synchronous and bumps the version. All are O(1) but `run`, which is O(entries started). Nothing here
  * knows fibers: `start` is the entry's own, and `schedule` asks whoever owns the queue to call `run` in a later turn,
  * never from inside a wake.
  */
 import { assert } from "./assert.ts"
 import { type Linked, List, push, shift, unlink } from "./list.ts"
+import { touch } from "./version.ts"
 
 export class RunEntry implements Linked<RunEntry> {
   list: List<RunEntry> | undefined = undefined
@@ -28,7 +29,6 @@ export class RunEntry implements Linked<RunEntry> {
 }
 
 export class RunQueue {
-  version = 0
   starts = 0
   private readonly entries = new List<RunEntry>()
   private pass = 0
@@ -41,11 +41,12 @@ export class RunQueue {
   }
 
   get length(): number {
+    touch()
     return this.entries.length
   }
 
   wake(entry: RunEntry, reasons: number): void {
-    this.version++
+    touch()
     if (entry.state === "ended") return
     entry.reasons |= reasons
     if (entry.state === "idle") this.enqueue(entry)
@@ -53,7 +54,7 @@ export class RunQueue {
 
   /** Starts, in wake order, at most `max` of the entries queued now; later wakes wait for the next call. */
   run(max: number): number {
-    this.version++
+    touch()
     const pass = ++this.pass
     let started = 0
     for (let entry = this.entries.head; entry !== undefined; entry = this.entries.head) {
@@ -68,7 +69,7 @@ export class RunQueue {
 
   /** The entry's run is over. */
   finished(entry: RunEntry): void {
-    this.version++
+    touch()
     if (entry.state === "ended") return
     assert(entry.state === "running", `a run finished of an entry that is ${entry.state}`)
     entry.state = "idle"
@@ -77,7 +78,7 @@ export class RunQueue {
 
   /** Out of the queue, and never run again. */
   end(entry: RunEntry): void {
-    this.version++
+    touch()
     unlink(entry)
     entry.state = "ended"
     entry.reasons = 0

@@ -9,6 +9,7 @@ import { bit, fromBits, type WakeReason } from "../WakeReason.ts"
 import { failOn, problemsOf, schedulerRules } from "./options.ts"
 import { RunEntry, RunQueue } from "./runQueue.ts"
 import * as Turns from "./turns.ts"
+import { touch } from "./version.ts"
 
 export class SchedulerImpl {
   readonly runQueueDepth: number
@@ -29,12 +30,14 @@ export class SchedulerImpl {
   }
 
   readonly runnable = (start: (reasons: ReadonlySet<WakeReason>) => void): Runnable => {
+    touch()
     const entry = new RunEntry((reasons) => start(fromBits(reasons)))
     this.entities++
     return {
       wakeUnsafe: (reason) => this.queue.wake(entry, bit(reason)),
       finishedUnsafe: () => this.queue.finished(entry),
       endUnsafe: (outcome) => {
+        touch()
         if (entry.state === "ended") return
         this.entities--
         if (outcome === "failed") this.failed++

@@ -8,6 +8,7 @@ import * as Hash from "effect/Hash"
 import type { Criticality } from "../Criticality.ts"
 import type { News, WaiterOptions } from "../WaitQueue.ts"
 import { Waiter } from "./gate.ts"
+import { touch } from "./version.ts"
 
 /** A label for people. It is the caller's, and must not throw into whoever reports it. */
 export const labelOf = (target: unknown): string => {
@@ -51,6 +52,7 @@ export const fiberWaiter = (fiber: Fiber.Fiber<unknown, unknown>, criticality: C
     return true
   }, true)
   const told = Effect.callback<void>((resumeFiber) => {
+    touch()
     if (news === undefined) resume = resumeFiber
     else resumeFiber(Effect.void)
   })
