@@ -124,7 +124,11 @@ export class Entity<E> extends Identity {
     }
     const life = Effect.whileLoop({ while: isAlive, body: () => turn, step: () => {} })
     return Effect.map(
-      Effect.forkIn(Effect.onExit(life, (exit) => this.finish(exit)), scope, { startImmediately: true }),
+      // Not interruptible before `finish` is installed: a fiber that is interrupted before its first operation runs nothing.
+      Effect.forkIn(Effect.onExit(Effect.interruptible(life), (exit) => this.finish(exit)), scope, {
+        startImmediately: true,
+        uninterruptible: true
+      }),
       (fiber) => {
         touch()
         this.fiber = fiber
