@@ -8,7 +8,6 @@
  * anything of the dying entity can run again.
  */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -40,15 +39,15 @@ export class Entity<E> extends Identity {
   ended = false
   private readonly runnable: Runnable
   private readonly leave: () => void
-  private readonly exit = Deferred.makeUnsafe<void, E>()
+  private exit: Exit.Exit<void, E> | undefined = undefined
+  /** Who awaits its end now: one who gave up does not see a failure. */
+  private readonly awaiting = new Set<(exit: Exit.Exit<void, E>) => void>()
   private fiber: Fiber.Fiber<void, E> | undefined = undefined
   private timer: Fiber.Fiber<void> | undefined = undefined
   private run: Run | undefined = undefined
   private resume: ((effect: Effect.Effect<ReadonlySet<WakeReason>>) => void) | undefined = undefined
   /** A start that came before the fiber first slept: a yield may fall between. */
   private early: ReadonlySet<WakeReason> | undefined = undefined
-  /** Who awaits its end now: one who gave up does not see a failure. */
-  private awaiting = 0
 
   constructor(name: string, scheduler: Scheduler, scope: Scope.Closeable, leave: () => void) {
     super()
@@ -90,13 +89,13 @@ export class Entity<E> extends Identity {
     return Effect.asVoid(Fiber.await(this.fiber))
   })
 
-  readonly await: Effect.Effect<void, E> = Effect.suspend(() => {
+  readonly await: Effect.Effect<void, E> = Effect.callback<void, E>((resume) => {
     touch()
-    this.awaiting++
-    return Effect.onExitPrimitive(Deferred.await(this.exit), () => {
+    if (this.exit !== undefined) return resume(this.exit)
+    this.awaiting.add(resume)
+    return Effect.sync(() => {
       touch()
-      this.awaiting--
-      return undefined
+      this.awaiting.delete(resume)
     })
   })
 
@@ -169,9 +168,11 @@ export class Entity<E> extends Identity {
     const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
     touch()
     const wasEnded = this.ended
-    const isAwaited = this.awaiting > 0
+    const isAwaited = this.awaiting.size > 0
     this.stop(failed ? "failed" : "done")
-    Deferred.doneUnsafe(this.exit, failed || !wasEnded ? exit : Exit.void)
+    this.exit = failed || !wasEnded ? exit : Exit.void
+    for (const resume of this.awaiting) resume(this.exit)
+    this.awaiting.clear()
     const unseen = failed && !isAwaited
       ? Effect.annotateLogs(Effect.logError("an entity failed, and nobody awaits it", exit.cause), "entity", this.name)
       : Effect.void
