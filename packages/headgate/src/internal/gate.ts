@@ -349,7 +349,8 @@ export class Gate {
   private grant(waiter: Waiter, area: Area): void {
     const now = this.options.now()
     const waitedMs = Math.max(0, now - waiter.since)
-    this.waits[Math.min(32 - Math.clz32(waitedMs), this.waits.length - 1)]!++
+    // `clz32` counts modulo 2^32: a wait of 50 days is long, not short.
+    this.waits[Math.min(32 - Math.clz32(Math.min(waitedMs, 2 ** 31)), this.waits.length - 1)]!++
     this.waitedMs += waitedMs
     waiter.state = "granted"
     waiter.grant = area
