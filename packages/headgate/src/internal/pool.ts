@@ -392,16 +392,23 @@ const oneLess = (name: string): void => {
   else names.set(name, living)
 }
 
+/** One more of that name, until the scope closes; says how many there were before. */
+const counted = (name: string): Effect.Effect<number, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      touch()
+      const living = names.get(name) ?? 0
+      names.set(name, living + 1)
+      return living
+    }),
+    () => Effect.sync(() => oneLess(name))
+  )
+
 const named = (name: string): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    touch()
-    const living = names.get(name) ?? 0
-    names.set(name, living + 1)
-    yield* Effect.addFinalizer(() => Effect.sync(() => oneLess(name)))
-    if (living > 0) {
-      yield* Effect.logInfo(`pool "${name}" now exists ${living + 1} times; to share one, share one layer constant`)
-    }
-  })
+  Effect.flatMap(counted(name), (living) =>
+    living === 0
+      ? Effect.void
+      : Effect.logInfo(`pool "${name}" now exists ${living + 1} times; to share one, share one layer constant`))
 
 export const make = (
   options: BufferPoolOptions

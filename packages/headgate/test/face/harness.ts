@@ -11,7 +11,6 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import { BufferPool, type PoolSnapshot } from "headgate/BufferPool"
 import type { ByteBuffer } from "headgate/ByteBuffer"
 import type { Criticality } from "headgate/Criticality"
@@ -136,7 +135,7 @@ export class HandClock implements Clock.Clock {
   private sleepers: Array<{ readonly at: number; readonly resume: () => void }> = []
 
   currentTimeMillisUnsafe = (): number => this.now
-  currentTimeNanosUnsafe = (): bigint => BigInt(this.now) * 1_000_000n
+  currentTimeNanosUnsafe = (): bigint => BigInt(Math.round(this.now * 1e6))
   monotonicTimeNanosUnsafe = (): bigint => this.currentTimeNanosUnsafe()
   readonly currentTimeMillis = Effect.sync(this.currentTimeMillisUnsafe)
   readonly currentTimeNanos = Effect.sync(this.currentTimeNanosUnsafe)
@@ -186,22 +185,6 @@ export const stepped = (options: Parameters<typeof BufferPool.make>[0], maxOps =
   const made = BufferPool.make({ name: `pool ${++pools}`, bufferSize: 8, debug: true, ...options })
   const pool = run(Scope.provide(Effect.orDie(made), scope))
   return { scheduler, clock, scope, fork, run, pool }
-}
-
-// ---- a sweep over operations ---------------------------------------------------------------------------------------------
-
-/** Sees every operation of the fibers that it is given to, and interrupts the fiber at the k-th. */
-export const interruptingAt = (k: number, seen: (operations: number) => void): Tracer.Tracer => {
-  let operations = 0
-  return Tracer.make({
-    span: (options) => new Tracer.NativeSpan(options),
-    context: (primitive, fiber) => {
-      operations++
-      seen(operations)
-      if (operations === k) fiber.interruptUnsafe(-1)
-      return primitive["~effect/Effect/evaluate"](fiber)
-    }
-  })
 }
 
 // ---- the laws in a picture -----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ export class VirtualTime<Owner> implements Clock.Clock {
   }
 
   readonly currentTimeMillisUnsafe = (): number => this.now
-  readonly currentTimeNanosUnsafe = (): bigint => BigInt(this.now) * 1_000_000n
+  readonly currentTimeNanosUnsafe = (): bigint => BigInt(Math.round(this.now * 1e6))
   readonly monotonicTimeNanosUnsafe = this.currentTimeNanosUnsafe
   readonly currentTimeMillis = Effect.sync(this.currentTimeMillisUnsafe)
   readonly currentTimeNanos = Effect.sync(this.currentTimeNanosUnsafe)
