@@ -31,6 +31,8 @@ export interface Shared {
   readonly unpin: (buffer: ByteBuffer) => void
   readonly moved: (side: "request" | "response", bytes: number) => void
   readonly overdraft: (bytes: number) => void
+  /** Somebody waits for a buffer of the pool. */
+  readonly isShort: () => boolean
   /** Something threw that must not. */
   readonly broke: (connection: Connection, error: unknown) => void
   readonly ended: (connection: Connection, end: RelayEnd) => void
@@ -279,7 +281,7 @@ export class Direction {
   /** One step of `pump`; false when nothing more can be done now. */
   private step(): boolean {
     if (this.isOver || this.inFlight !== undefined || this.closed) return false
-    if (this.overdraft.length > 0) this.unstash()
+    if (this.overdraft.length > 0 && this.mayFill) this.unstash()
     const buffer = this.channel.buffer
     if (buffer === undefined || buffer.length === 0) return this.maybeEnd()
     const allowance = this.allowance()
@@ -373,10 +375,20 @@ export class Direction {
     return false
   }
 
+  /**
+   * There is room, and no bytes before it while others wait: a buffer that is filled up again before it is empty would never
+   * be theirs, however well its reader reads.
+   */
+  private get mayFill(): boolean {
+    const buffer = this.channel.buffer
+    if (buffer === undefined || buffer.length === 0) return true
+    return buffer.room > 0 && !this.connection.shared.isShort()
+  }
+
   /** Reading is on exactly while what is read can be placed, in this turn. True if that has just changed. */
   private steer(): boolean {
     if (this.isOver || this.sourceEnded) return false
-    const isPlaceable = this.overdraft.length === 0 && (this.channel.buffer?.room ?? 1) > 0
+    const isPlaceable = this.overdraft.length === 0 && this.mayFill
     const wanted = isPlaceable && this.allowance() > 0
     // Whatever stopped the reading before, only the next turn can bring it back.
     if (isPlaceable && !wanted) this.connection.shared.nextTurn(this)

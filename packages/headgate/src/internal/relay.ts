@@ -99,6 +99,7 @@ class RelayImpl {
         this.bytes[side] += bytes
       },
       overdraft: (bytes) => this.countOverdraft(bytes),
+      isShort: () => pool.waitQueue.pressureUnsafe().queued > 0,
       broke: ({ client }, error) =>
         this.log(Effect.logError(`a connection of ${client.label} broke; it was reset`, error)),
       ended: (connection, end) => {

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { Options, SimulatedPeer } from "@headgate/testing/SimulatedPeer"
 import { Effect, Exit, References } from "effect"
 import { TestClock } from "effect/testing"
 import { BufferPool, Stepper } from "headgate"
-import type { PeerOptions, SimulatedPeer } from "./simulatedPeer.ts"
 import {
   checkBytes,
   checkContract,
@@ -40,7 +40,7 @@ const sizes = [2, 7, 64, 200]
 
 const someSize = (random: Random): number => sizes[random(sizes.length)] ?? 1
 
-const somePeer = (random: Random): PeerOptions => ({
+const somePeer = (random: Random): Options => ({
   sendBuffer: someSize(random),
   receiveBuffer: someSize(random),
   hostBuffer: someSize(random),

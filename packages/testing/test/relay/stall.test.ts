@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { type Options, sampleUnsent } from "@headgate/testing/SimulatedPeer"
 import { Effect } from "effect"
 import { BufferPool } from "headgate"
 import { Progress, progressBytes, victims } from "headgate/StallPolicy"
-import type { PeerOptions } from "./simulatedPeer.ts"
 import {
   checkBytes,
   checkContract,
@@ -13,7 +13,6 @@ import {
   outcome,
   pass,
   relaySnapshot,
-  sampleUnsent,
   send,
   settled,
   turn,
@@ -125,12 +124,12 @@ describe("victims", () => {
 })
 
 /** Kernel buffers as Linux has them: 4 MB to send, of which a third must be free before more is taken. */
-const linux: PeerOptions = { sendBuffer: 4 * MB, acceptAbove: 4 * MB / 3, hostBuffer: 64 * KiB, receiveBuffer: 1 * MB }
-const tiny: PeerOptions = { sendBuffer: 4 * KiB, hostBuffer: 4 * KiB }
-const small: PeerOptions = { sendBuffer: 16 * KiB, hostBuffer: 16 * KiB }
+const linux: Options = { sendBuffer: 4 * MB, acceptAbove: 4 * MB / 3, hostBuffer: 64 * KiB, receiveBuffer: 1 * MB }
+const tiny: Options = { sendBuffer: 4 * KiB, hostBuffer: 4 * KiB }
+const small: Options = { sendBuffer: 16 * KiB, hostBuffer: 16 * KiB }
 
 /** The target has sent so much that the client's kernel is full and a buffer is held by a write. */
-const downloading = (client: PeerOptions, bytes: number) =>
+const downloading = (client: Options, bytes: number) =>
   Effect.gen(function*() {
     const link = yield* connect({ client })
     send(link.target, bytes)
@@ -247,17 +246,13 @@ describe("stall policy", () => {
     Effect.gen(function*() {
       const dripping = yield* downloading(small, MB)
       const step = reads(dripping, 100)
-      // As much comes as goes: each write is done within a second, and the buffer is never given back.
+      // One buffer in many writes: each is done within a second, and the buffer is not given back.
       const trickling = yield* connect({ client: { sendBuffer: 50 } })
-      const more = () => {
-        send(trickling.target, 50)
-        trickling.target.arrive()
-        trickling.target.deliver()
-      }
-      more()
+      send(trickling.target, 64 * KiB)
+      trickling.target.arrive()
+      trickling.target.deliver()
       const trickle = () => {
         if (isOver(trickling)) return
-        more()
         trickling.client.accept()
         trickling.client.transmit()
         trickling.client.host.read()
@@ -283,7 +278,52 @@ describe("stall policy", () => {
         link.target.tellReset()
         link.client.accept()
       }
-    }).pipe(settled, Effect.provide(world({ limit: 2, reserve: 1, bufferSize: 64 * KiB }))))
+    }).pipe(
+      settled,
+      Effect.provide(world({ limit: 2, reserve: 1, bufferSize: 64 * KiB, relay: { turnBytes: 50 } }))
+    ))
+
+  it.effect("a buffer that bytes come into as fast as they leave is given back when others wait, and nobody is evicted", () =>
+    Effect.gen(function*() {
+      const trickling = [yield* connect({ client: { sendBuffer: 50 } }), yield* connect({ client: { sendBuffer: 50 } })]
+      const come = ({ target }: Link) => {
+        send(target, 50)
+        target.arrive()
+        target.deliver()
+      }
+      trickling.forEach(come)
+      const trickle = () => {
+        for (const link of trickling) {
+          const { client } = link
+          come(link)
+          client.accept()
+          client.transmit()
+          client.host.read()
+        }
+      }
+      yield* pass(10 * second, trickle)
+      assert.strictEqual((yield* BufferPool.snapshot).used, 2)
+      const waiting = [yield* connect(), yield* connect()]
+      for (const { target } of waiting) {
+        send(target, 10)
+        target.arrive()
+        target.deliver()
+      }
+      yield* pass(2 * second, () => {
+        trickle()
+        for (const link of waiting) move(link)
+      })
+      assert.isTrue(waiting.every(answered))
+      yield* pass(60 * second, trickle)
+      assert.isFalse(trickling.some(isOver))
+      for (const link of [...trickling, ...waiting]) {
+        checkContract(link)
+        checkBytes(link.target, link.client, false)
+        link.target.host.reset()
+        link.target.tellReset()
+        link.client.accept()
+      }
+    }).pipe(settled, Effect.provide(world({ limit: 2, reserve: 1, bufferSize: 1000 }))))
 
   it.effect("it acts although buffers are handed to others all the time", () =>
     Effect.gen(function*() {
@@ -293,7 +333,7 @@ describe("stall policy", () => {
       for (let at = 0; at < 8; at++) busy.push(yield* connect({ client: tiny }))
       const keepBusy = () => {
         for (const { client, target } of busy) {
-          if (target.host.outbox.length === 0) send(target, 32 * KiB)
+          if (target.host.travellingBytes === 0) send(target, 32 * KiB)
           client.host.read()
           client.transmit()
           client.accept()
@@ -443,7 +483,7 @@ describe("stall policy", () => {
       const uploads: Array<Link> = []
       const keepBusy = () => {
         for (const link of busy) {
-          if (link.target.host.outbox.length === 0) send(link.target, 16 * KiB)
+          if (link.target.host.travellingBytes === 0) send(link.target, 16 * KiB)
           link.client.host.read()
           link.client.transmit()
           link.client.accept()

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { SimulatedPeer } from "@headgate/testing/SimulatedPeer"
 import { Effect } from "effect"
 import { BufferPool, Relay } from "headgate"
-import type { SimulatedPeer } from "./simulatedPeer.ts"
 import {
   checkBytes,
   checkContract,

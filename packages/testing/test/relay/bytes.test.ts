@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { SimulatedPeer } from "@headgate/testing/SimulatedPeer"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
-import { SimulatedPeer } from "./simulatedPeer.ts"
 import {
   checkBytes,
   checkContract,
@@ -225,7 +225,7 @@ describe("the simulated peer", () => {
     const memory = new Uint8Array(4)
     one.write([memory], () => {})
     one.write([memory], () => {})
-    memory[3] = 1
+    memory[0] = 1
     one.transmit()
     one.accept()
     one.end(() => {})

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
+import { SimulatedPeer, type Told } from "@headgate/testing/SimulatedPeer"
 import { Effect, Exit, Fiber, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { BufferPool, Headgate, type Peer, type PeerEvents, Relay, Stepper } from "headgate"
-import { SimulatedPeer } from "./simulatedPeer.ts"
 import {
   checkBytes,
   checkContract,
@@ -61,8 +61,10 @@ describe("ends", () => {
       const giveBack = yield* takeAll("rx")
       const pool = yield* BufferPool
       const seen: Array<number> = []
-      const onCall = () => void seen.push(Effect.runSync(pool.snapshot).counters.passedOn)
-      const [first, second] = [yield* connect({ client: { onCall }, target: { onCall } }), yield* connect()]
+      const trace = (what: Told) => {
+        if ("asked" in what) seen.push(Effect.runSync(pool.snapshot).counters.passedOn)
+      }
+      const [first, second] = [yield* connect({ client: { trace }, target: { trace } }), yield* connect()]
       for (const { client } of [first, second]) arrive(client, 10)
       yield* turn
       // The buffer is the first's own, but its run has not begun.

@@ -1,4 +1,11 @@
 /** A relay over simulated peers, by hand: who is connected, what has moved, and what must hold. */
+import {
+  drain as drainPeers,
+  type Options,
+  pattern,
+  sampleUnsent,
+  SimulatedPeer
+} from "@headgate/testing/SimulatedPeer"
 import { Effect, Fiber, Layer, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
@@ -16,13 +23,8 @@ import {
   TaskScheduler
 } from "headgate"
 import * as assert from "node:assert/strict"
-import { type PeerOptions, SimulatedPeer } from "./simulatedPeer.ts"
 
 export type World = Relay | BufferPool | Stepper | TaskScheduler
-
-export const sampleUnsent = (peers: ReadonlyArray<Peer>): void => {
-  for (const peer of peers) if (peer instanceof SimulatedPeer) peer.sample()
-}
 
 export interface WorldOptions extends Headgate.HeadgateOptions {
   readonly relay?: RelayOptions
@@ -43,8 +45,8 @@ export interface Link {
 }
 
 export interface LinkOptions {
-  readonly client?: PeerOptions
-  readonly target?: PeerOptions
+  readonly client?: Options
+  readonly target?: Options
 }
 
 export const connectPeers = <C extends Peer, T extends Peer>(client: C, target: T) =>
@@ -71,13 +73,7 @@ export const turns = (count: number) => Effect.repeat(turn, { times: count - 1 }
 
 /** Moves all that can be moved, host readers included, until nothing is left. */
 export const drain = (...links: ReadonlyArray<Link>) =>
-  Effect.gen(function*() {
-    for (let quiet = 0; quiet < 3;) {
-      const moved = links.flatMap(({ client, target }) => [client.advance(), target.advance()])
-      quiet = moved.includes(true) ? 0 : quiet + 1
-      yield* turn
-    }
-  })
+  drainPeers(links.flatMap(({ client, target }) => [client, target]), turn)
 
 /** Lets time pass in sweeps of the policies; `each` is called before each. */
 export const pass = (ms: number, each: () => void = () => {}) =>
@@ -102,26 +98,6 @@ export const isOver = (link: { readonly fiber: Fiber.Fiber<RelayOutcome> }): boo
   link.fiber.pollUnsafe() !== undefined
 
 export const relaySnapshot: Effect.Effect<RelaySnapshot, never, Relay> = Relay.use((relay) => relay.snapshot)
-
-const period = 64 * 1024
-
-const block = (stream: number): Uint8Array =>
-  Uint8Array.from({ length: period }, (_, at) => (at * 167 + (at >> 8) * 31 + stream * 59) & 0xff)
-
-const blocks = new Map<number, Uint8Array>()
-
-/** Bytes whose place in the stream can be told: neither a loss nor an exchange goes unseen. */
-export const pattern = (stream: number, from: number, count: number): Uint8Array => {
-  const whole = blocks.get(stream) ?? block(stream)
-  blocks.set(stream, whole)
-  const bytes = new Uint8Array(count)
-  for (let at = 0; at < count;) {
-    const part = whole.subarray((from + at) % period, ((from + at) % period) + count - at)
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
-}
 
 /** The host writes the next `count` bytes of its pattern. */
 export const send = (peer: SimulatedPeer, count: number, stream = 0): void =>

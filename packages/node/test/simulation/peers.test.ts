@@ -1,0 +1,135 @@
+/**
+ * The simulated peers against real sockets: what the simulation of the relay believes of a peer is what Node's do.
+ * HEADGATE_SEED replays one conversation, HEADGATE_SEEDS is how many.
+ */
+import { it } from "@effect/vitest"
+import { Effect } from "effect"
+import { describe } from "vitest"
+import { randomOf } from "../../../testing/src/internal/simulationSeeds.ts"
+import { type Move, sameOverLoopback, simulated } from "./story.ts"
+
+const count = Number(process.env["HEADGATE_SEEDS"] ?? 60)
+const first = Number(process.env["HEADGATE_SEED"] ?? 1)
+
+const conversations: { readonly [name: string]: ReadonlyArray<Move> } = {
+  "bytes both ways, and both ends in order": [
+    { peer: "readStart" },
+    { host: "reads" },
+    { host: "write", bytes: 100_000 },
+    { peer: "write", bytes: 70_000 },
+    { peer: "end" },
+    { host: "write", bytes: 5 },
+    { host: "end" }
+  ],
+  "nothing is read before it is asked for, nor after": [
+    { host: "write", bytes: 1000 },
+    { host: "end" },
+    { peer: "readStart" },
+    { peer: "write", bytes: 3 },
+    { host: "reads" },
+    { peer: "end" }
+  ],
+  "reading stops and goes on": [
+    { peer: "readStart" },
+    { host: "write", bytes: 10 },
+    { peer: "readStop" },
+    { host: "write", bytes: 20 },
+    { host: "end" },
+    { peer: "readStart" }
+  ],
+  "a write that the host does not read is not done, and is when it reads": [
+    { peer: "write", bytes: 32 << 20 },
+    { host: "write", bytes: 10 },
+    { peer: "readStart" },
+    { host: "reads" },
+    { peer: "end" }
+  ],
+  "an abort in the middle of a write refuses it and tells nothing": [
+    { peer: "readStart" },
+    { peer: "write", bytes: 32 << 20 },
+    { peer: "abort" }
+  ],
+  "a reset in the middle of a write refuses it, and is told": [
+    { peer: "write", bytes: 32 << 20 },
+    { host: "reset" }
+  ],
+  "a reset is told to who reads": [{ peer: "readStart" }, { host: "write", bytes: 9 }, { host: "reset" }],
+  "who does not read is blind until it does": [{ host: "reset" }, { peer: "readStart" }],
+  "who does not read is blind until it writes": [{ host: "reset" }, { peer: "write", bytes: 9 }],
+  "a reset behind the host's end is told to who writes": [
+    { peer: "readStart" },
+    { host: "end" },
+    { host: "reset" },
+    { peer: "write", bytes: 9 }
+  ],
+  "an abort is a reset for the host": [{ host: "reads" }, { peer: "write", bytes: 10 }, { peer: "abort" }],
+  "an abort behind our end is a reset for the host": [
+    { host: "reads" },
+    { peer: "write", bytes: 10 },
+    { peer: "end" },
+    { peer: "abort" }
+  ]
+}
+
+/** Moves that are allowed one after the other: no writes behind an end, and nothing once a reset was told, or behind an abort. */
+const conversation = (seed: number): ReadonlyArray<Move> => {
+  const random = randomOf(seed)
+  const moves: Array<Move> = []
+  const ended = { host: false, peer: false }
+  for (let at = 3 + random(8); at > 0; at--) {
+    const bytes = 1 + random([10, 1000, 60_000][random(3)] ?? 1)
+    switch (random(12)) {
+      case 0: {
+        if (ended.host && ended.peer) return moves
+        if (random(2) === 0) return [...moves, { peer: "abort" }]
+        return afterReset([...moves, { host: "reset" }], ended.peer)
+      }
+      case 1:
+        if (!ended.host) moves.push({ host: "end" })
+        ended.host = true
+        break
+      case 2:
+        if (!ended.peer) moves.push({ peer: "end" })
+        ended.peer = true
+        break
+      case 3:
+        moves.push({ peer: "readStop" })
+        break
+      case 4:
+      case 5:
+        moves.push({ peer: "readStart" })
+        break
+      case 6:
+      case 7:
+        moves.push({ host: "reads" })
+        break
+      case 8:
+      case 9:
+        if (!ended.host) moves.push({ host: "write", bytes })
+        break
+      default:
+        if (!ended.peer) moves.push({ peer: "write", bytes })
+    }
+  }
+  return moves
+}
+
+/** Until it is noticed: an end is sent into nothing, a write or a read finds out. */
+const afterReset = (moves: ReadonlyArray<Move>, hasEnded: boolean): ReadonlyArray<Move> => {
+  const further: ReadonlyArray<Move> = hasEnded ? [{ peer: "readStart" }] : [{ peer: "end" }, { peer: "readStart" }]
+  const isTold = (some: ReadonlyArray<Move>) => simulated(some).at(-1)?.told.includes("reset") === true
+  return further.reduce((some, move) => isTold(some) ? some : [...some, move], moves)
+}
+
+describe("a simulated peer and a socket tell the same story", () => {
+  for (const [name, moves] of Object.entries(conversations)) {
+    it.live(name, () => sameOverLoopback(moves))
+  }
+
+  it.live(`${count} conversations from HEADGATE_SEED=${first} on`, () =>
+    Effect.forEach(
+      Array.from({ length: count }, (_, at) => first + at),
+      (seed) => Effect.scoped(sameOverLoopback(conversation(seed))),
+      { discard: true }
+    ))
+})
