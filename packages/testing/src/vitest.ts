@@ -4,11 +4,20 @@
  * @since 0.1.0
  */
 import { it as vitestIt } from "vitest"
-import { assertExplored, explore, type Explored, type ExploreOptions, promiseLine, type World } from "./Explorer.ts"
+import {
+  assertExplored,
+  coverageLine,
+  explore,
+  type Explored,
+  type ExploreOptions,
+  promiseLine,
+  type World
+} from "./Explorer.ts"
 
 /**
  * vitest's `it`, with `it.explore(name, make, options)`: explores the program and fails with the trace and the line that
- * replays it. What was covered stands in the test's name; an exploration that does not get to the end fails.
+ * replays it. What was covered stands in the test's name, and in numbers in its annotation (`--reporter verbose`); an
+ * exploration that does not get to the end fails.
  *
  * @since 0.1.0
  */
@@ -16,5 +25,9 @@ export const it: typeof vitestIt & {
   readonly explore: (name: string, make: (world: World) => Explored, options?: ExploreOptions) => void
 } = Object.assign(vitestIt, {
   explore: (name: string, make: (world: World) => Explored, options: ExploreOptions = {}): void =>
-    vitestIt(`${name} (${promiseLine(options)})`, () => assertExplored(explore(make, options)))
+    vitestIt(`${name} (${promiseLine(options)})`, async ({ annotate }) => {
+      const report = explore(make, options)
+      await annotate(coverageLine(report))
+      assertExplored(report)
+    })
 })
