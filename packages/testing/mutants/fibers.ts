@@ -1,0 +1,309 @@
+/** Wrong variants of what fibers meet: the pool's effects, how a fiber waits, leases, ageing. */
+import { mutantsOf } from "./mutant.ts"
+
+const pool = mutantsOf("fibers", "packages/headgate/src/internal/pool.ts", [
+  // ---- L9: interruption -----------------------------------------------------------------------------------------------
+  {
+    name: "an-interrupted-waiter-stays",
+    law: "L9",
+    rule: "who is interrupted while it waits is passed over when its turn comes",
+    find: "        if (Exit.isFailure(exit)) this.gate.leave(waiter)\n",
+    replace: "        void exit\n"
+  },
+  {
+    name: "release-outside-the-mask",
+    law: "L9",
+    rule: "withBuffer makes its give-back part of what may be interrupted",
+    find: `          Effect.onExitPrimitive(restore(Effect.suspend(() => use(lease))), () => {
+            this.end(lease)
+            return undefined
+          })
+`,
+    replace: `          restore(Effect.onExitPrimitive(Effect.suspend(() => use(lease)), () => {
+            this.end(lease)
+            return undefined
+          }))
+`
+  },
+  {
+    name: "release-only-after-success",
+    law: "L9",
+    rule: "withBuffer gives back when its body has returned",
+    find: `          Effect.onExitPrimitive(restore(Effect.suspend(() => use(lease))), () => {
+            this.end(lease)
+            return undefined
+          })
+`,
+    replace: `          Effect.map(restore(Effect.suspend(() => use(lease))), (value) => {
+            this.end(lease)
+            return value
+          })
+`
+  },
+  {
+    name: "ownership-outside-the-mask",
+    law: "L9",
+    rule: "a woken fiber takes its grant in what may be interrupted",
+    find: "return Effect.flatMap(waited, () => this.enter(this.gate.takeOrWait(waiter), then))",
+    replace:
+      "return Effect.flatMap(waited, () => restore(Effect.suspend(() => this.enter(this.gate.takeOrWait(waiter), then))))"
+  },
+  {
+    name: "waiting-cannot-be-interrupted",
+    law: "L9",
+    rule: "who waits for a buffer waits until it has one",
+    find: "Effect.onExitPrimitive(restore(told), (exit) => {",
+    replace: "Effect.onExitPrimitive(told, (exit) => {"
+  },
+  {
+    name: "an-interrupted-acquire-leaves-its-buffer-with-the-scope",
+    law: "L9",
+    rule: "an acquire that owned a buffer and was interrupted leaves it to the scope's end",
+    find: "        if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)\n",
+    replace: "        void [exit, mine]\n"
+  },
+  {
+    name: "acquire-registers-outside-the-mask",
+    law: "L9",
+    rule: "acquire owns its buffer first, and binds it to the scope in what may be interrupted",
+    find: "            return this.untilClosed(scope, lease)\n          }))\n",
+    replace: "            return restore(Effect.suspend(() => this.untilClosed(scope, lease)))\n          }))\n",
+    and: [{
+      file: "packages/headgate/src/internal/pool.ts",
+      find: "        if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)\n",
+      replace: "        void [exit, mine]\n"
+    }]
+  },
+  {
+    name: "try-acquire-without-a-mask",
+    law: "L9",
+    rule: "tryAcquire never waits, so it needs no mask",
+    find:
+      "    Effect.uninterruptible(\n      Effect.flatMap(Effect.scope, (scope): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed> => {",
+    replace:
+      "    Effect.suspend(() =>\n      Effect.flatMap(Effect.scope, (scope): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed> => {"
+  },
+
+  // ---- L2, L3: ownership and conservation -----------------------------------------------------------------------------
+  {
+    name: "a-throwing-body-keeps-its-buffer",
+    law: "L3",
+    rule: "withBufferSync gives back what a body that returned has used",
+    find: `          return Effect.succeed(use(lease))
+        } catch (error) {
+          return Effect.die(error)
+        } finally {
+          this.end(lease)
+        }
+`,
+    replace: `          const value = use(lease)
+          this.end(lease)
+          return Effect.succeed(value)
+        } catch (error) {
+          return Effect.die(error)
+        }
+`
+  },
+  {
+    name: "giving-back-twice-gives-twice",
+    law: "L2",
+    rule: "who gives back is believed, however often",
+    find: "    if (!lease.live) throw this.misuse(\"a buffer was given back twice\")\n    this.end(lease)\n",
+    replace: "    lease.live = true\n    lease.area.state = \"lent\"\n    this.end(lease)\n"
+  },
+  {
+    name: "an-operation-in-flight-is-not-pinned-in-the-core",
+    law: "L2",
+    rule: "a pin is known to the lease alone",
+    find: "    lease.pins++\n    this.gate.pin(lease.area)\n",
+    replace: "    lease.pins++\n",
+    and: [{
+      file: "packages/headgate/src/internal/pool.ts",
+      find: "    lease.pins--\n    this.gate.unpin(lease.area)\n",
+      replace: "    lease.pins--\n"
+    }]
+  },
+  {
+    name: "a-foreign-waiter-is-let-in",
+    law: "L6",
+    rule: "a pool's queue takes whoever is a waiter",
+    find: "waiter instanceof PoolWaiter && waiter.pool === this",
+    replace: "waiter instanceof PoolWaiter"
+  },
+
+  // ---- L8: progress ---------------------------------------------------------------------------------------------------
+  {
+    name: "a-run-may-wait",
+    law: "L8",
+    rule: "a run that needs one more waits for it where it is",
+    row: "E8",
+    find: "      if (runOf(fiber) !== undefined) return Effect.fail(this.refusedAt(criticality, \"insideRun\"))\n",
+    replace: ""
+  },
+  {
+    name: "nothing-is-created-before-the-first-taker",
+    law: "L8",
+    rule: "areas are created when somebody takes them",
+    row: "E5",
+    find: "pool.gate.preallocate(Math.max(settings.reserve + 1, settings.prealloc))",
+    replace: "pool.gate.preallocate(settings.prealloc)"
+  },
+  {
+    name: "strict-priority-without-ageing",
+    law: "ageing",
+    rule: "the less critical wait until the more critical want nothing",
+    row: "F8",
+    find: "if (settings.ageAfterMs !== Infinity) yield*",
+    replace: "if (settings.ageAfterMs < 0) yield*"
+  },
+
+  // ---- closing --------------------------------------------------------------------------------------------------------
+  {
+    name: "closing-wakes-nobody-by-hand",
+    law: "L4",
+    rule: "a pool stepped by hand leaves its last wakes to a step that never comes",
+    find: "  if (turns === Turns.byHand) { while (gate.pendingWakes > 0) gate.flush(wakesPerTurn) }\n",
+    replace: "  void turns\n"
+  }
+])
+
+const waiters = mutantsOf("fibers", "packages/headgate/src/internal/waiters.ts", [
+  {
+    name: "a-wake-before-the-callback-is-lost",
+    law: "L4",
+    rule: "a fiber that is queued will be asleep before it is woken: no yield falls between",
+    find: "    if (news === undefined) resume = resumeFiber\n    else resumeFiber(Effect.void)\n",
+    replace: "    resume = resumeFiber\n"
+  },
+  {
+    name: "a-fiber-declines-its-grant",
+    law: "L11",
+    rule: "a fiber's wake resumes it and promises nothing",
+    find: "    resume?.(Effect.void)\n    return true\n",
+    replace: "    resume?.(Effect.void)\n    return news === \"closed\"\n"
+  }
+])
+
+/** The core's rules, broken for fibers and judged by programs of fibers. */
+const gate = mutantsOf("fibers", "packages/headgate/src/internal/gate.ts", [
+  {
+    name: "check-then-register",
+    law: "L4",
+    rule: "a fiber that found no buffer queues, and does not look again: a yield may fall between the two",
+    find: "    const area = this.claim(waiter.level)\n    if (area === undefined && !this.admits(waiter)) {",
+    replace:
+      "    const area = waiter.isFiber ? undefined : this.claim(waiter.level)\n    if (area === undefined && !this.admits(waiter)) {"
+  },
+  {
+    name: "inline-resume",
+    law: "L9",
+    rule: "a fiber is resumed inside the step that granted",
+    find: "push(waiter.isFiber ? this.readyFibers : this.ready, waiter)",
+    replace: "push(this.ready, waiter)"
+  },
+  {
+    name: "leave-loses-a-fibers-grant",
+    law: "L9",
+    rule: "who is interrupted after its grant takes the buffer with it",
+    find: "else if (waiter.state === \"granted\") this.passOn(waiter)",
+    replace: "else if (waiter.state === \"granted\") this.collect(waiter)"
+  },
+  {
+    name: "give-back-forgets-to-offer-fibers",
+    law: "L4",
+    rule: "what comes back is free until the next flush",
+    find: "    else this.forget(area)\n    this.shrink()\n    this.recover()\n    this.offer()\n",
+    replace:
+      "    else this.forget(area)\n    this.shrink()\n    this.recover()\n    if (this.ready.length > 0) this.offer()\n"
+  },
+  {
+    name: "newcomers-past-the-queue",
+    law: "L5",
+    rule: "who is served is the one who came last",
+    find: "      const head = this.queues[at]!.head\n      if (head !== undefined) return head\n",
+    replace: "      const head = this.queues[at]!.tail\n      if (head !== undefined) return head\n"
+  },
+  {
+    name: "closing-keeps-unused-areas",
+    law: "L3",
+    rule: "a closed pool keeps its unused areas for its holders' sake",
+    find: "    this.destroyAbove(this.used)\n    this.settle()\n",
+    replace: "    this.settle()\n"
+  },
+  {
+    name: "reserve-for-nobody",
+    law: "L7",
+    rule: "a class leaves its margin behind only while somebody more critical waits",
+    find: "    const margin = this.margins[at]!\n",
+    replace: "    const margin = this.first() === undefined ? 0 : this.margins[at]!\n"
+  },
+  {
+    name: "capacity-without-a-bound",
+    law: "L1",
+    rule: "a give-back raises the capacity to what was once the limit",
+    find: "    if (this.capacity < this.limit) this.capacity = this.limit\n",
+    replace: "    this.capacity = Math.max(this.capacity, this.limit, this.highWater + this.reserve)\n"
+  }
+])
+
+const lease = mutantsOf("fibers", "packages/headgate/src/internal/buffer.ts", [
+  {
+    name: "a-stale-lease-may-be-written",
+    law: "L2",
+    rule: "who gave a buffer back knows that it did",
+    find: "    if (!this.live) throw this.misuse(`${operation} on a buffer that was given back`)\n",
+    replace: ""
+  }
+])
+
+const nesting = mutantsOf("fibers", "packages/headgate/src/internal/nesting.ts", [
+  {
+    name: "equal-margins-are-in-order",
+    law: "L8",
+    rule: "buffers needed together are taken in an order that never rises",
+    find: "]! <= this.margins[at]!",
+    replace: "]! < this.margins[at]!"
+  }
+])
+
+const ageing = mutantsOf("fibers", "packages/headgate/src/internal/ageing.ts", [
+  {
+    name: "a-window-that-does-not-end",
+    law: "ageing",
+    rule: "a class is favoured while its head has waited too long",
+    row: "E12",
+    find: "leftMs <= 0 || gate.oldestWaitMs(at) < afterMs",
+    replace: "gate.oldestWaitMs(at) < afterMs"
+  },
+  {
+    name: "windows-of-250-ms",
+    law: "ageing",
+    rule: "a class is favoured for 250 ms in a second, or until its head is served",
+    row: "E14",
+    find: "const windowMs = Math.min(Math.max(waitedMs / 4, shortestWindowMs), longestWindowMs)",
+    replace: "const windowMs = shortestWindowMs"
+  },
+  {
+    name: "windows-without-a-pause",
+    law: "ageing",
+    rule: "a window that ended may begin again at once",
+    find: "    Effect.andThen(Effect.sleep(4 * windowMs))\n",
+    replace: "    Effect.andThen(Effect.sleep(1))\n"
+  },
+  {
+    name: "favouring-outlives-its-fiber",
+    law: "ageing",
+    rule: "the table is restored when the window is over, not when its fiber is",
+    find: "Effect.ensuring(Effect.sync(() => gate.favour(undefined)))",
+    replace: "Effect.andThen(Effect.sync(() => gate.favour(undefined)))"
+  },
+  {
+    name: "ageing-checks-then-registers",
+    law: "ageing",
+    rule: "nobody comes between the look that found nobody and the sleep that follows",
+    find: "      if (gate.queues[endpoint]!.length + gate.queues[rx]!.length > 0) return resume(Effect.void)\n",
+    replace: ""
+  }
+])
+
+export const fibers = [...pool, ...waiters, ...gate, ...lease, ...nesting, ...ageing]

@@ -1,0 +1,42 @@
+/** `pnpm mutants` itself, on tables made for it: what it must not take for a catch, and what it must refuse. */
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
+import { describe, expect, it } from "vitest"
+
+/** What the run says of each mutant, and its last two lines. */
+const verdicts = async (table: "judged" | "endless") => {
+  const script = new URL("wrongTable.ts", import.meta.url).pathname
+  const { stdout } = await promisify(execFile)(process.execPath, [script, table])
+  const lines = stdout.trimEnd().split("\n")
+  const of = (name: string) =>
+    lines.find((line) => line.startsWith(`${name} `))?.replace(/ +\d+ ms/, "").replace(/ +/g, " ")
+  return { of, end: lines.slice(-2).map((line) => line.replace(/ \(\d+ s\)$/, "")) }
+}
+
+/** Milliseconds; alone each takes about five seconds. */
+const onABusyMachine = 180_000
+
+describe("a run of mutants", () => {
+  it(
+    "counts a catch only where a test judged, and fails for a mutant that is none, does not fit, or survives",
+    async () => {
+      const { end, of } = await verdicts("judged")
+      expect(of("wrong")).toMatch(
+        /^wrong runs \d+ runs? PoolModel: agree after every step of any history of a run queue/
+      )
+      expect(of("equivalent")).toBe("equivalent runs SURVIVED")
+      expect(of("gone")).toMatch(/^gone runs INVALID gone: 0 places in .*runQueue\.ts read "no such line"/)
+      expect(of("ambiguous")).toMatch(/^ambiguous runs INVALID ambiguous: [2-9] places/)
+      for (const name of ["no-syntax", "no-module", "no-meaning"]) expect(of(name)).toContain(`${name} runs INVALID`)
+      expect(end).toEqual(["mutants: 1 caught, 1 survived, 5 invalid", "failed"])
+    },
+    onABusyMachine
+  )
+
+  it("stops what does not end, and takes that for a catch only if the table says why", async () => {
+    const { end, of } = await verdicts("endless")
+    expect(of("endless")).toBe("endless runs HUNG")
+    expect(of("endless-and-known")).toContain("endless-and-known runs no end PoolModel")
+    expect(end).toEqual(["mutants: 1 caught, 0 survived, 1 hung", "failed"])
+  }, onABusyMachine)
+})
