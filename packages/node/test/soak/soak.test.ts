@@ -1,0 +1,138 @@
+/**
+ * The soak, in a few seconds: it finds nothing wrong with the relay, and finds each fault that is planted beneath it.
+ *
+ * HEADGATE_SEED chooses the mix.
+ */
+import { assert, describe, it } from "vitest"
+import type { Stand, Times } from "../../soak/mix.ts"
+import { soak } from "../../soak/run.ts"
+
+const seed = Number(process.env["HEADGATE_SEED"] ?? Date.now() % 1e9)
+
+const stand: Stand = {
+  limit: 3,
+  reserve: 1,
+  limits: [2, 3, 5],
+  actors: { mixed: 8, slowReader: 1, neverReader: 2, slowLoris: 1 }
+}
+
+const times: Times = {
+  stallTimeoutMs: 300,
+  stallGraceMs: 100,
+  queueTimeoutMs: 20_000,
+  patienceMs: 5000,
+  resizeEveryMs: [100, 500],
+  killEveryMs: [50, 300],
+  outageEveryMs: [500, 1000],
+  outageMs: [50, 200]
+}
+
+/** Nothing befalls anybody, and who is slow is not stuck for long: what goes wrong is the relay's doing. */
+const calm: Times = {
+  ...times,
+  stallTimeoutMs: 10_000,
+  killEveryMs: [60_000, 60_000],
+  outageEveryMs: [60_000, 60_000]
+}
+
+const mixedOnly: Stand = { ...stand, actors: { mixed: 8, slowReader: 0, neverReader: 0, slowLoris: 0 } }
+
+const seconds = 1 / 60
+
+/** Each takes a few seconds; a machine that does much else at the same time may need longer. */
+const patienceMs = 180_000
+
+describe("a short soak", () => {
+  it("of the real relay is clean, and says what it saw", async () => {
+    const lines: Array<string> = []
+    const small = { ...stand, limit: 64, reserve: 3, limits: [6, 64, 96] } as const
+    const failures = await soak({
+      minutes: 2 * seconds,
+      seed,
+      stands: [stand, small],
+      times,
+      loads: 2,
+      print: (line) => lines.push(line)
+    })
+    const text = lines.join("\n")
+    assert.deepStrictEqual(failures, [], text)
+    assert.match(text, new RegExp(`^soak: .* minutes, limits 3, 64, --seed ${seed}\n`))
+    assert.match(text, /complete, both ways +[1-9]\d* +[1-9]\d*\n/)
+    assert.match(text, /connections killed +[1-9]\d* +[1-9]\d*\n/)
+    assert.match(text, /\nsoak: [1-9]\d* connections, [1-9]\d* bytes, clean$/)
+  }, patienceMs)
+
+  interface Planted {
+    readonly fault: string
+    readonly script: string
+    readonly told: RegExp
+    /** What can be seen at once ends the soak at once; the rest is seen at its end. */
+    readonly atOnce: boolean
+    readonly times?: Times
+  }
+
+  const planted: ReadonlyArray<Planted> = [
+    {
+      fault: "bytes are changed",
+      script: "./corruptingRelay.ts",
+      told: /limit 3, the load: a wrong byte came to the (client|origin), at \d+, of /,
+      atOnce: true
+    },
+    {
+      fault: "a stream gets another's bytes",
+      script: "./swappingRelay.ts",
+      told: /the load: a wrong byte came to the /,
+      atOnce: true
+    },
+    {
+      fault: "resets look like orderly ends",
+      script: "./politeRelay.ts",
+      told: /the load: (what the (client|origin) got was cut short and looks complete, of |an orderly end came to)/,
+      atOnce: true,
+      times
+    },
+    {
+      fault: "connections are reset for nothing",
+      script: "./nervousRelay.ts",
+      told: /the load: was reset, and nobody had provoked it: /,
+      atOnce: true
+    },
+    {
+      fault: "the relay dies",
+      script: "./dyingRelay.ts",
+      told: /limit 3, the relay: ended \(1\): .*nobody caught this/,
+      atOnce: true
+    },
+    {
+      fault: "a buffer is not given back",
+      script: "./leakyRelay.ts",
+      told: /the relay: left, with nobody there: 1 buffers lent/,
+      atOnce: false
+    },
+    {
+      fault: "an end is not passed on",
+      script: "./forgetfulRelay.ts",
+      told: /the load: hangs, \d s after the load's end: /,
+      atOnce: false,
+      times: { ...calm, queueTimeoutMs: 500, patienceMs: 500 }
+    }
+  ]
+
+  for (const { atOnce, fault, script, times, told } of planted) {
+    it(`fails, with the seed, when ${fault}`, async () => {
+      const lines: Array<string> = []
+      const failures = await soak({
+        minutes: atOnce ? 1 : seconds,
+        seed,
+        stands: [mixedOnly],
+        times: times ?? calm,
+        loads: 1,
+        relay: new URL(script, import.meta.url),
+        print: (line) => lines.push(line)
+      })
+      assert.match(failures.join("\n"), told)
+      assert.match(lines.join("\n"), new RegExp(`\nsoak: FAILED, --seed ${seed}\n`))
+      assert.notMatch(lines.join("\n"), /clean$/)
+    }, patienceMs)
+  }
+})
