@@ -18,7 +18,14 @@ export interface ConfigProblem {
   readonly rule: string
 }
 
-const show = (value: unknown): string => typeof value === "string" ? JSON.stringify(value) : String(value)
+/** Whatever somebody passed or threw: a message must not throw. */
+const show = (value: unknown): string => {
+  try {
+    return typeof value === "string" ? JSON.stringify(value) : String(value)
+  } catch {
+    return "a value that cannot be printed"
+  }
+}
 
 /**
  * Options that break a rule: all problems at once, each with field, value and rule.
@@ -48,7 +55,7 @@ export class AllocationFailed extends Data.TaggedError("AllocationFailed")<{
 }> {
   override get message(): string {
     return `pool "${this.pool}" could not create a buffer of ${this.bufferSize} bytes beside ${this.allocated} others: ${
-      String(this.cause)
+      show(this.cause)
     }`
   }
 }

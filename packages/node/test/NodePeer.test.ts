@@ -57,6 +57,21 @@ for (const [kind, options] of listeners) {
         assert.deepStrictEqual(told, ["hello"])
       }))
 
+    it.live("is paused from the first, though its socket was flowing: no byte goes by before somebody attaches", () =>
+      Effect.gen(function*() {
+        const { other, ours } = yield* pair(yield* options)
+        ours.resume()
+        const peer = yield* fromSocket(ours)
+        assert.isTrue(ours.isPaused())
+        other.write("hello")
+        yield* until(() => other.writableLength === 0)
+        const told: Array<string> = []
+        peer.attach({ onBytes: (chunk) => told.push(String(Buffer.from(chunk))), onEnd: () => {}, onReset: () => {} })
+        peer.readStart()
+        yield* until(() => told.length > 0)
+        assert.deepStrictEqual(told, ["hello"])
+      }))
+
     it.live("lets a chunk's memory go as soon as it has been told", () =>
       Effect.gen(function*() {
         const { other, ours } = yield* pair(yield* options)

@@ -281,6 +281,17 @@ describe("11: memory that cannot be had", () => {
       })
   )
 
+  it.effect("for a reason that cannot be printed: the message says so, and does not throw", () =>
+    Effect.gen(function*() {
+      const allocate = () => {
+        throw Object.create(null)
+      }
+      const error = yield* Effect.flip(Effect.scoped(BufferPool.make({ name: "never made", limit: 2, allocate })))
+      expect(error.message).toContain(
+        "could not create a buffer of 65536 bytes beside 0 others: a value that cannot be"
+      )
+    }))
+
   it.effect.each([4, 5, 6])(
     "later, at creation %s: the buffer is not counted, and the next who waits has a chance",
     (k) => {
