@@ -2,11 +2,12 @@
 import { core } from "./core.ts"
 import { entities } from "./entities.ts"
 import { fibers } from "./fibers.ts"
+import { history } from "./history.ts"
 import { type Mutant, mutating } from "./mutant.ts"
 import { node } from "./node.ts"
 import { relay } from "./relay.ts"
 
-export const all: ReadonlyArray<Mutant> = [...core, ...fibers, ...entities, ...relay, ...node]
+export const all: ReadonlyArray<Mutant> = [...core, ...fibers, ...entities, ...history, ...relay, ...node]
 
 /** The plugin with which a run of tests meets that mutant. */
 export const only = (name: string) => {

@@ -131,6 +131,14 @@ const pool = mutantsOf("fibers", "packages/headgate/src/internal/pool.ts", [
     replace: "waiter instanceof PoolWaiter"
   },
 
+  {
+    name: "a-scopes-end-keeps-the-buffer",
+    law: "L3",
+    rule: "what was acquired in a scope is its taker's to give back",
+    find: "Scope.addFinalizer(scope, Effect.sync(() => this.end(lease)))",
+    replace: "Scope.addFinalizer(scope, Effect.void)"
+  },
+
   // ---- L8: progress ---------------------------------------------------------------------------------------------------
   {
     name: "a-run-may-wait",
@@ -256,6 +264,21 @@ const lease = mutantsOf("fibers", "packages/headgate/src/internal/buffer.ts", [
   }
 ])
 
+const memory = mutantsOf("fibers", "packages/headgate/src/internal/poolSettings.ts", [
+  {
+    name: "two-areas-share-their-memory",
+    law: "L2",
+    rule: "the memory of a buffer that was given back may serve two",
+    find: "options.allocate ?? ((size) => new Uint8Array(size))",
+    replace: "options.allocate ?? ((size) => (shared ??= new Uint8Array(size)))",
+    and: [{
+      file: "packages/headgate/src/internal/poolSettings.ts",
+      find: "export interface Settings {\n",
+      replace: "let shared: Uint8Array<ArrayBuffer> | undefined\n\nexport interface Settings {\n"
+    }]
+  }
+])
+
 const nesting = mutantsOf("fibers", "packages/headgate/src/internal/nesting.ts", [
   {
     name: "equal-margins-are-in-order",
@@ -306,4 +329,4 @@ const ageing = mutantsOf("fibers", "packages/headgate/src/internal/ageing.ts", [
   }
 ])
 
-export const fibers = [...pool, ...waiters, ...gate, ...lease, ...nesting, ...ageing]
+export const fibers = [...pool, ...waiters, ...gate, ...lease, ...memory, ...nesting, ...ageing]

@@ -18,6 +18,7 @@ export type Law =
   | "L9"
   | "L11"
   | "runs"
+  | "wakes"
   | "ageing"
   | "bytes"
   | "ends"
@@ -27,7 +28,7 @@ export type Law =
   | "turns"
 
 /** A part of the library, with its own tests of the laws. */
-export type Part = "core" | "fibers" | "entities" | "relay" | "node"
+export type Part = "core" | "fibers" | "entities" | "history" | "relay" | "node"
 
 export interface Edit {
   /** From the root of the repository. */

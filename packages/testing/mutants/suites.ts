@@ -52,6 +52,11 @@ const [acceptance, ageing, applet, channel, closing, schedulers, task] = [
   headgate("face/Task")
 ]
 
+/** What went wrong in HAProxy, one test for each class. */
+const counting = headgate("history/counting")
+const queueing = headgate("history/waiting")
+const running = headgate("history/running")
+
 const bytes = testing("relay/bytes", { only: /every byte once/, runs: 10 })
 const turns = testing("relay/bytes", { only: /turn|stack flat/ })
 const ends = testing("relay/ends")
@@ -79,7 +84,7 @@ export const suites: { readonly [P in Part]: { readonly [L in Law]?: ReadonlyArr
   },
   fibers: {
     L1: [programs],
-    L2: [misuse, programs],
+    L2: [misuse, headgate("face/Acceptance", { only: /never see another's bytes/ }), programs],
     L3: [programs],
     L4: [closing, explored, programs],
     L5: [programs],
@@ -101,6 +106,15 @@ export const suites: { readonly [P in Part]: { readonly [L in Law]?: ReadonlyArr
     L9: [makings, lives, testing("mutantGuards/entities"), channel],
     runs: [task, applet, channel],
     turns: [schedulers]
+  },
+  history: {
+    L1: [counting],
+    L5: [counting],
+    L6: [queueing],
+    L7: [counting],
+    L8: [counting],
+    runs: [running],
+    wakes: [queueing]
   },
   relay: {
     L2: [ends],

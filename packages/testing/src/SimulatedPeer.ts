@@ -409,10 +409,10 @@ export class SimulatedPeer implements Peer {
     return true
   }
 
-  /** The kernel says that the end is on its way. */
+  /** The kernel says that the end is on its way: so it says of a connection, too, whose reset it was not asked for yet. */
   acknowledgeEnd(): boolean {
     const done = this.endDone
-    if (done === undefined || this.isGone || this.inFlight !== undefined) return false
+    if (done === undefined || this.isAborted || this.hasToldReset || this.inFlight !== undefined) return false
     this.endDone = undefined
     this.isEnded = true
     this.options.trace?.({ told: "ended" })

@@ -64,7 +64,7 @@ const suite: ReadonlyArray<Tests> = [
 
 const passed = await run({
   mutants: process.argv[2] === "endless" ? endless : judged,
-  suites: { core: { runs: suite }, fibers: {}, entities: {}, relay: {}, node: {} },
+  suites: { core: { runs: suite }, fibers: {}, entities: {}, history: {}, relay: {}, node: {} },
   settings: { seed: 1, longestMs: process.argv[2] === "endless" ? 2000 : 60_000 },
   print: (line) => console.log(line)
 })

@@ -1,4 +1,26 @@
 /** Scripts under which the relay once broke a law, each cut down, with what it found. They stay. */
 import type { Script } from "@headgate/testing/RelaySimulation"
 
-export const corpus: ReadonlyArray<{ readonly law: string; readonly found: string; readonly script: Script }> = []
+export const corpus: ReadonlyArray<{ readonly law: string; readonly found: string; readonly script: Script }> = [
+  {
+    law: "waits",
+    // Seed 374.
+    found:
+      "a buffer that was filled up again before it was empty never went to who waited, however well its reader read",
+    script: {
+      pool: { limit: 3, reserve: 2, bufferSize: 16384 },
+      relay: { stallGraceMs: 250, stallTimeoutMs: 2500, queueTimeoutMs: 60000, idleTimeoutMs: 2000, samples: false },
+      links: [
+        { client: {}, target: {} },
+        { client: { receiveBuffer: 2048 }, target: { sendBuffer: 16384, hostBuffer: 16384, readsPerSecond: 35000 } }
+      ],
+      events: [
+        { does: "open", link: 1 },
+        { does: "open", link: 0 },
+        { does: "write", link: 1, side: "client", bytes: 255947 },
+        { does: "write", link: 0, side: "client", bytes: 63947 },
+        { does: "pass", ms: 5947 }
+      ]
+    }
+  }
+]

@@ -70,9 +70,10 @@ export const visited =
   (make: MakeGate, permits: number, ...requests: ReadonlyArray<number>) => (world: World): Explored => {
     const inside = new Map<string, number>()
     let isBack = false
+    // Yields while it is inside, so that others come meanwhile without a preemption of the bound.
     const stay = (visitor: string, held: number) =>
       Effect.ensuring(
-        Effect.sync(() => void inside.set(visitor, held)),
+        Effect.andThen(Effect.sync(() => void inside.set(visitor, held)), Effect.yieldNow),
         Effect.sync(() => void inside.delete(visitor))
       )
     return {
