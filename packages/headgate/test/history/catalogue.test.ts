@@ -52,7 +52,8 @@ describe("the catalogue", () => {
     expect(groups.flatMap(({ unnamed }) => unnamed)).toEqual([])
   })
 
-  it("is printed whole", () => {
+  it("is printed whole, and stands so in docs/verification.md", () => {
+    expect(textOf("docs/verification.md")).toContain(markdown().trimEnd())
     expect(markdown().split("\n").filter((line) => /^\| [US]?\d/.test(line)).length).toBe(all.length)
   })
 })
