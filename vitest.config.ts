@@ -1,6 +1,10 @@
 import { defineConfig } from "vitest/config"
 
+/** A wrong variant of a rule, for whoever wants to see what notices it: `pnpm mutants --list` names them all. */
+const mutant = process.env["HEADGATE_MUTANT"]
+
 export default defineConfig({
+  plugins: mutant === undefined ? [] : [(await import("./packages/testing/mutants/all.ts")).only(mutant)],
   test: {
     include: ["packages/*/test/**/*.test.ts"],
     reporters: ["default", ["json", { outputFile: "node_modules/.cache/test-results.json" }]],

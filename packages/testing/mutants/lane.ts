@@ -26,6 +26,14 @@ export interface Settings {
 /** Histories per property, if its tests do not say. */
 const fewRuns = 100
 
+const tickMs = 500
+
+/** Calls `then` at the tick of that number: a machine that sleeps meanwhile, or a process that is stopped, takes no time. */
+const every = (ms: number, ticks: number, then: () => void): NodeJS.Timeout => {
+  let left = ticks
+  return setInterval(() => --left === 0 && then(), ms)
+}
+
 export class Lane {
   private readonly settings: Settings
   private present: Mutant | undefined = undefined
@@ -47,13 +55,10 @@ export class Lane {
       resolve(root, tests.file),
       tests.only === undefined ? {} : { testNamePattern: tests.only }
     )
-    const hung = Promise.withResolvers<"hung">()
-    const timer = setTimeout(
-      () => hung.resolve("hung"),
-      mutant === undefined ? this.patienceMs : this.settings.longestMs
-    )
-    const ran = await Promise.race([vitest.runTestSpecifications([specification]), hung.promise])
-    clearTimeout(timer)
+    const limit = Promise.withResolvers<"hung">()
+    const clock = every(tickMs, this.ticksFor(mutant), () => limit.resolve("hung"))
+    const ran = await Promise.race([vitest.runTestSpecifications([specification]), limit.promise])
+    clearInterval(clock)
     if (ran === "hung") return this.stop(vitest)
     const modules = ran.testModules.filter(({ moduleId }) => moduleId === specification.moduleId)
     return outcomeOf(modules, ran.unhandledErrors)
@@ -61,6 +66,10 @@ export class Lane {
 
   async close(): Promise<void> {
     await (await this.vitest).close()
+  }
+
+  private ticksFor(mutant: Mutant | undefined): number {
+    return Math.ceil((mutant === undefined ? this.patienceMs : this.settings.longestMs) / tickMs)
   }
 
   private get patienceMs(): number {
@@ -81,6 +90,7 @@ export class Lane {
       setupFiles: [resolve(import.meta.dirname, "setup.ts")],
       env: {
         HEADGATE_SEED: String(this.settings.seed),
+        HEADGATE_FULL: "0",
         // Each run starts a thread, and each thread loads Effect.
         NODE_COMPILE_CACHE: resolve(root, "node_modules/.cache/compiled")
       }

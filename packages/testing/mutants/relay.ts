@@ -38,7 +38,7 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
   },
   {
     name: "a-write-done-twice-counts-twice",
-    law: "bytes",
+    law: "ends",
     rule: "a peer says once that a write is done",
     find: "    if (buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)\n",
     replace: "    if (buffer === undefined) return\n"

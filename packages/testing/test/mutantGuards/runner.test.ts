@@ -2,6 +2,8 @@
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
+import { all } from "../../mutants/all.ts"
+import { gaps } from "../../mutants/rules.ts"
 
 /** What the run says of each mutant, and its last two lines. */
 const verdicts = async (table: "judged" | "endless") => {
@@ -39,4 +41,16 @@ describe("a run of mutants", () => {
     expect(of("endless-and-known")).toContain("endless-and-known runs no end PoolModel")
     expect(end).toEqual(["mutants: 1 caught, 0 survived, 1 hung", "failed"])
   }, onABusyMachine)
+})
+
+describe("the tables", () => {
+  it("have a mutant for each law but the one of cost, and for each earlier rule; and would not be quiet about a gap", () => {
+    expect(gaps(all)).toEqual([])
+    expect(gaps([])).toHaveLength(10 + 15 + 10)
+    expect(gaps(all.filter(({ law }) => law !== "L6"))).toEqual(["L6 has no mutant"])
+    expect(gaps(all.map((mutant) => mutant.row === "F7" ? { ...mutant, row: "F70" } : mutant))).toEqual([
+      "F7 (the status listener reads its request into a pooled buffer) has no mutant",
+      "the-status-page-reads-into-a-pooled-buffer names row F70, which there is not"
+    ])
+  })
 })
