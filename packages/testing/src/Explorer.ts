@@ -11,7 +11,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { brokenAssumptions } from "./internal/explorer/assumptions.ts"
-import { idOf, isPathOf, parseId } from "./internal/explorer/path.ts"
+import { idOf, isRunOf, parseId } from "./internal/explorer/path.ts"
 import {
   atRandom,
   depthFirst,
@@ -37,7 +37,7 @@ export interface World {
   ) => Effect.Effect<Fiber.Fiber<A, E>, never, R>
   /** Waits until all are over, however they end. */
   readonly await: (...fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>>) => Effect.Effect<void>
-  /** Says what the fiber that calls it is at, for the traces. Not an operation. */
+  /** Says what the fiber that calls it is at, until it says otherwise, for the traces. Not an operation. */
   readonly at: (what: string) => void
   /** A line in the trace of a replay. */
   readonly log: (text: string) => void
@@ -56,7 +56,7 @@ export interface World {
  * @since 0.1.0
  */
 export interface Explored {
-  /** Sets up, forks the fibers under test by `fork`, and awaits them. It is itself not preempted. */
+  /** Sets up, forks the fibers under test by `fork`, and awaits them. It must succeed; it is itself not preempted. */
   readonly program: Effect.Effect<unknown, unknown>
   /** Must hold between all steps: throws, or returns what is wrong. */
   readonly invariant?: (() => string | undefined | void) | undefined
@@ -77,15 +77,18 @@ export interface Explored {
  * @since 0.1.0
  */
 export interface ExploreOptions {
-  /** How often a fiber that could go on may be made to wait, in one run. Default: without a bound. */
+  /**
+   * How often a fiber that could go on may be made to wait, in one run. Default: without a bound. To interrupt the fiber that
+   * runs costs none, but for one that runs inside the operation of who resumed it: that must pause first.
+   */
   readonly preemptions?: number | undefined
-  /** How many fibers may be interrupted in one run, each at any operation. Default 0. */
+  /** How many interruptions there may be in one run, each of any fiber at any operation. Default 0. */
   readonly interrupts?: number | undefined
   /** How often `fault` may answer true in one run. Default 0. */
   readonly faults?: number | undefined
   /** `idle`: time moves when nothing else can happen. `racy`: a timer that is due first may fire at any time. Default `idle`. */
   readonly timers?: "idle" | "racy" | undefined
-  /** That many schedules, each of a seed of its own. Seed 1 is the default. */
+  /** That many schedules, drawn from one seed. Seed 1 is the default. */
   readonly random?: { readonly schedules: number; readonly seed?: number | undefined } | undefined
   /** Schedules at most. Default 100 000. */
   readonly maxSchedules?: number | undefined
@@ -98,8 +101,9 @@ export interface ExploreOptions {
 }
 
 /**
- * What can go wrong: a deadlock; a broken invariant; a leak at the end; a run without an end; a failure of the program or
- * the death of a fiber; a program that does not do the same under the same schedule; a real timer or promise inside.
+ * What can go wrong: a deadlock; a broken invariant; a leak at the end, of a fiber or of what `atEnd` looks at; a run without
+ * an end; a program that does not succeed or a fiber that dies; a program that does not do the same under the same schedule;
+ * a real timer or promise inside. (What waits for an event that no fiber brings, such as `process.nextTick`, is a deadlock.)
  *
  * @category models
  * @since 0.1.0
@@ -135,20 +139,23 @@ export interface Failure {
 export interface Report {
   readonly coverage:
     | { readonly kind: "complete" }
-    | { readonly kind: "bounded"; readonly preemptions: number }
+    | { readonly kind: "bounded" }
     | { readonly kind: "random"; readonly seed: number }
     | { readonly kind: "incomplete" }
     | { readonly kind: "replayed" }
   /** Runs to the end, and runs given up because the rest was explored from an equivalent schedule. */
   readonly schedules: number
   readonly pruned: number
-  /** Runs that somebody who sees every access to shared state could tell apart. */
-  readonly traces: number
+  /** Runs that somebody who sees every access to shared state could tell apart; undefined without a `probe`. */
+  readonly traces: number | undefined
   /** Choices in all runs, and in the longest. */
   readonly choices: number
   readonly longest: number
+  /** The bounds. */
+  readonly preemptions: number
   readonly interrupts: number
   readonly faults: number
+  readonly timers: "idle" | "racy"
   readonly failure: Failure | undefined
 }
 
@@ -163,7 +170,7 @@ export class ExplorerMisuse extends Error {
 }
 
 const misuse = (field: string, value: unknown, rule: string): ExplorerMisuse =>
-  new ExplorerMisuse(`${field} is ${JSON.stringify(value) ?? String(value)}: ${rule}`)
+  new ExplorerMisuse(`${field} is ${typeof value === "string" ? JSON.stringify(value) : String(value)}: ${rule}`)
 
 const count = (field: string, value: number | undefined, otherwise: number, least: number): number => {
   if (value === undefined || value === Infinity && otherwise === Infinity) return otherwise
@@ -183,6 +190,8 @@ const settingsOf = (options: ExploreOptions): SearchSettings => ({
     ? count("maxSchedules", options.maxSchedules, 100_000, 1)
     : count("random.schedules", options.random.schedules, 1, 1)
 })
+
+const seedOf = ({ seed }: NonNullable<ExploreOptions["random"]>): number => count("random.seed", seed, 1, 0)
 
 let trusted = false
 
@@ -213,7 +222,7 @@ export const explore = (make: (world: World) => Explored, options: ExploreOption
   trustRuntime()
   const settings = settingsOf(options)
   if (options.random !== undefined) {
-    const seed = options.random.seed ?? 1
+    const seed = seedOf(options.random)
     const { found, tally } = atRandom(make, settings, seed)
     return reportOf(make, settings, { kind: "random", seed }, tally, found)
   }
@@ -223,7 +232,7 @@ export const explore = (make: (world: World) => Explored, options: ExploreOption
 
 const coverageOf = ({ preemptions }: SearchSettings, isComplete: boolean): Report["coverage"] => {
   if (!isComplete) return { kind: "incomplete" }
-  return preemptions === Infinity ? { kind: "complete" } : { kind: "bounded", preemptions }
+  return { kind: preemptions === Infinity ? "complete" : "bounded" }
 }
 
 const reportOf = (
@@ -236,19 +245,30 @@ const reportOf = (
   coverage,
   schedules: tally.schedules,
   pruned: tally.pruned,
-  traces: tally.traces.size,
+  traces: tally.isProbed ? tally.traces.size : undefined,
   choices: tally.choices,
   longest: tally.longest,
+  preemptions: settings.preemptions,
   interrupts: settings.interrupts,
   faults: settings.faults,
+  timers: settings.timers,
   failure: found === undefined ? undefined : failureOf(make, settings, found)
 })
 
 /** What a run found depends on what earlier runs left, if the program is not its own: then there is nothing to shrink. */
 const failureOf = (make: (world: World) => Explored, settings: SearchSettings, found: Found): Failure => {
   const { kind, message, path } = found.kind === "nondeterminism" ? found : shrink(make, found, settings)
-  const { trace } = follow(make, path.map(({ chosen }) => chosen), settings)
-  return { kind, message, id: idOf(path, settings), trace }
+  const again = follow(make, path.map(({ chosen }) => chosen), settings)
+  const failure = { id: idOf({ path: again.path, steps: again.run.steps }, settings), trace: again.run.trace }
+  if (kind === "nondeterminism" || again.found?.kind === kind) return { kind, message, ...failure }
+  const then = again.found === undefined ? "went well" : `was a ${again.found.kind}: ${again.found.message}`
+  return {
+    kind: "nondeterminism",
+    message:
+      `a run was a ${kind}: ${message}; and the same schedule, run again, ${then}. It must not depend on anything ` +
+      "that an earlier run left behind",
+    ...failure
+  }
 }
 
 /**
@@ -267,8 +287,8 @@ export const replay = (
   trustRuntime()
   const parsed = parseId(id)
   if (parsed === undefined) throw misuse("id", id, "it must be the id that a failed exploration has printed")
-  const { found, path, run, trace } = follow(make, parsed.choices, { ...parsed.shape, maxSteps: 5000 })
-  if (!isPathOf(path, parsed)) {
+  const { found, path, run } = follow(make, parsed.choices, parsed.shape)
+  if (!isRunOf({ path, steps: run.steps }, parsed)) {
     throw misuse(
       "id",
       id,
@@ -280,21 +300,27 @@ export const replay = (
     coverage: { kind: "replayed" },
     schedules: 1,
     pruned: 0,
-    traces: 1,
+    traces: run.isProbed ? 1 : undefined,
     choices: run.depth,
     longest: run.depth,
+    preemptions: Infinity,
     interrupts: parsed.shape.interrupts,
     faults: parsed.shape.faults,
-    failure: found === undefined ? undefined : { kind: found.kind, message: found.message, id, trace },
-    trace
+    timers: parsed.shape.timers,
+    failure: found === undefined ? undefined : { kind: found.kind, message: found.message, id, trace: run.trace },
+    trace: run.trace
   }
 }
 
 const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`
 
-const allowances = ({ faults, interrupts }: { readonly faults: number; readonly interrupts: number }): string =>
+const allowances = ({ faults, interrupts, timers }: Pick<Report, "faults" | "interrupts" | "timers">): string =>
   (interrupts === 0 ? "" : `, ${plural(interrupts, "interruption")} anywhere`) +
-  (faults === 0 ? "" : `, ${plural(faults, "fault")}`)
+  (faults === 0 ? "" : `, ${plural(faults, "fault")}`) +
+  (timers === "idle" ? "" : ", timers at any time")
+
+const within = (preemptions: number): string =>
+  preemptions === Infinity ? "" : ` within ${plural(preemptions, "preemption")}`
 
 /**
  * What a report says, in one line.
@@ -303,18 +329,16 @@ const allowances = ({ faults, interrupts }: { readonly faults: number; readonly 
  * @since 0.1.0
  */
 export const coverageLine = (report: Report): string => {
-  const { choices, coverage, longest, pruned, schedules } = report
+  const { choices, coverage, longest, preemptions, pruned, schedules } = report
+  const bounds = `${within(preemptions)}${allowances(report)}`
   const runs = `${plural(schedules, "schedule")}${pruned === 0 ? "" : ` and ${pruned} pruned`}`
   const what = {
-    complete: () => `all schedules${allowances(report)}`,
-    bounded: () =>
-      `all schedules within ${plural(coverage.kind === "bounded" ? coverage.preemptions : 0, "preemption")}${
-        allowances(report)
-      }`,
-    random: () => `random schedules from seed ${coverage.kind === "random" ? coverage.seed : 0}${allowances(report)}`,
-    incomplete: () => `NOT all schedules${allowances(report)}`,
-    replayed: () => "one schedule, replayed"
-  }[coverage.kind]()
+    complete: `all schedules${bounds}`,
+    bounded: `all schedules${bounds}`,
+    random: `random schedules from seed ${coverage.kind === "random" ? coverage.seed : ""}${bounds}`,
+    incomplete: `NOT all schedules${bounds}`,
+    replayed: "one schedule, replayed"
+  }[coverage.kind]
   return `${what}: ${runs}, ${choices} choices, ${longest} in the longest`
 }
 
@@ -325,15 +349,18 @@ export const coverageLine = (report: Report): string => {
  * @since 0.1.0
  */
 export const promiseLine = (options: ExploreOptions): string => {
-  const { faults, interrupts, maxSchedules, preemptions } = settingsOf(options)
-  const rest = allowances({ faults, interrupts })
-  if (options.random !== undefined) {
-    return `${plural(maxSchedules, "random schedule")} from seed ${options.random.seed ?? 1}${rest}`
-  }
-  return preemptions === Infinity
-    ? `all schedules${rest}`
-    : `all schedules within ${plural(preemptions, "preemption")}${rest}`
+  const settings = settingsOf(options)
+  const bounds = `${within(settings.preemptions)}${allowances(settings)}`
+  return options.random === undefined
+    ? `all schedules${bounds}`
+    : `${plural(settings.maxSchedules, "random schedule")} from seed ${seedOf(options.random)}${bounds}`
 }
+
+/** The trace of a livelock may be as long as it ran. */
+const shortened = (trace: ReadonlyArray<string>, most = 200): ReadonlyArray<string> =>
+  trace.length <= most
+    ? trace
+    : [...trace.slice(0, most / 2), `... ${trace.length - most} lines more ...`, ...trace.slice(-most / 2)]
 
 /**
  * Raises what an exploration found, or that it did not get to the end of what it was to cover.
@@ -346,7 +373,7 @@ export const assertExplored = (report: Report): void => {
   if (failure !== undefined) {
     throw new Error(
       `${failure.kind} after ${plural(schedules, "schedule")}: ${failure.message}\n` +
-        `${failure.trace.map((line) => `  ${line}`).join("\n")}\n` +
+        `${shortened(failure.trace).map((line) => `  ${line}`).join("\n")}\n` +
         `replay(make, ${JSON.stringify(failure.id)})`
     )
   }

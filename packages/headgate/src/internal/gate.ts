@@ -510,6 +510,8 @@ export class Gate {
   }
 
   private tell(waiter: Waiter): void {
+    // Not once for the whole flush: who is woken runs inside it, in steps of its own.
+    touch()
     let accepted = false
     try {
       accepted = waiter.wake(waiter.news)
@@ -520,6 +522,7 @@ export class Gate {
     }
     // In a list again: the wake took the grant, and got or waits for another, with its own wake to come.
     if (waiter.state !== "granted" || waiter.list !== undefined) return
+    touch()
     if (accepted) push(this.uncollected, waiter)
     else this.decline(waiter)
   }

@@ -15,6 +15,7 @@ import type * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { Point, World } from "../Sweep.ts"
+import { askAlways, operationsAfterYield } from "./explorer/grain.ts"
 import { VirtualTime } from "./explorer/virtualTime.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -23,8 +24,7 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
  * With a smaller budget a fiber would never get on: it needs two operations to come back from a yield. So whatever the budget,
  * no fiber yields before its third operation since it was last started or resumed.
  */
-export const fewestOperations = 3
-const operationsAfterYield = fewestOperations - 1
+export const fewestOperations = operationsAfterYield + 1
 
 /** A run with more operations, of all fibers together, and steps has no end. */
 const mostOperations = 20_000
@@ -82,6 +82,8 @@ class SweepScheduler implements Scheduler.Scheduler {
   private all = 0
   /** The operations of fibers that are coming back from a yield, which are not the program's. */
   private readonly comingBack = new WeakMap<AnyFiber, number>()
+  /** What each fiber has begun since it was last started or resumed. */
+  private readonly begun = new WeakMap<AnyFiber, number>()
   private readonly tasks: Array<() => void> = []
   private readonly point: Point
   private readonly dispatcher: Scheduler.SchedulerDispatcher = {
@@ -101,21 +103,24 @@ class SweepScheduler implements Scheduler.Scheduler {
 
   shouldYield(fiber: AnyFiber): boolean {
     this.count()
+    const begun = fiber.currentOpCount === 1 ? 1 : (this.begun.get(fiber) ?? 0) + 1
+    this.begun.set(fiber, begun)
+    askAlways(fiber)
     const back = this.comingBack.get(fiber) ?? 0
     if (back > 0) this.comingBack.set(fiber, back - 1)
-    const isSpent = !this.isSettingUp && fiber.currentOpCount >= (this.point.yieldAfter ?? Infinity)
+    const isSpent = !this.isSettingUp && begun >= (this.point.yieldAfter ?? Infinity)
     this.yielded ||= isSpent
-    const isDue = back === 0 && fiber.getRef(IsSwept) && this.begins(fiber)
+    const isDue = back === 0 && fiber.getRef(IsSwept) && this.begins(fiber, begun)
     if (isSpent || isDue) this.comingBack.set(fiber, operationsAfterYield)
     return isSpent || isDue || this.isEndless
   }
 
   /** The next operation of the program; whether the interruption is to come before it. */
-  private begins(fiber: AnyFiber): boolean {
+  private begins(fiber: AnyFiber, begun: number): boolean {
     this.program ??= fiber
     if (this.program.pollUnsafe() !== undefined) return false
     this.operations++
-    if (fiber.currentOpCount < fewestOperations) return false
+    if (begun < fewestOperations) return false
     this.places.push(this.operations)
     if (this.operations !== this.point.before) return false
     return this.isDue = true
@@ -148,7 +153,7 @@ class SweepWorld implements World {
   readonly scheduler: SweepScheduler
   private readonly scope = Scope.makeUnsafe()
   private readonly companions = new Map<string, AnyFiber>()
-  private readonly time = new VirtualTime(() => undefined)
+  private readonly time = new VirtualTime(() => undefined, () => {})
   private readonly context: Context.Context<never>
 
   constructor(point: Point, isSilent: boolean) {

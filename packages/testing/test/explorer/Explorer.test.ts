@@ -52,16 +52,51 @@ describe("what is found", () => {
     })
   }
 
+  it("a lost update inside a chain of maps, which Effect passes on without asking but once in 32 operations", () => {
+    const report = explore((world) => {
+      let n = 0
+      const increment = Effect.sync(() => n).pipe(Effect.map((read) => read + 1), Effect.map((next) => void (n = next)))
+      return {
+        program: Effect.gen(function*() {
+          const a = yield* world.fork("a", increment)
+          const b = yield* world.fork("b", increment)
+          yield* world.await(a, b)
+        }),
+        atEnd: () => n === 2 ? undefined : `an increment was lost: ${n}`
+      }
+    }, { preemptions: 1 })
+    assert.strictEqual(kindOf(report), "leak")
+  })
+
   it("a bound that is too small for a fault is said, not hidden", () => {
     const report = explore(through("registersLate", { fibers: 2 }), { preemptions: 0 })
     assert.strictEqual(kindOf(report), "nothing")
     assert.match(coverageLine(report), /^all schedules within 0 preemptions: /)
   })
 
-  it("random schedules find the third fiber, to whom the lost grant never comes, and a seed finds it again", () => {
+  it("a schedule that is reported keeps to the bound on preemptions, however it was shrunk", () => {
+    // Undoing the first choice of the schedule that is found leaves one that pauses the first fiber.
+    const report = explore((world) => {
+      const order: Array<string> = []
+      const say = (name: string) => Effect.sync(() => void order.push(name))
+      return {
+        program: Effect.gen(function*() {
+          const a = yield* world.fork("a", Effect.andThen(say("a"), Effect.andThen(say("a"), say("a"))))
+          const b = yield* world.fork("b", Effect.void)
+          const c = yield* world.fork("c", say("c"))
+          yield* world.await(a, b, c)
+        }),
+        atEnd: () => order.indexOf("c") < 3 ? `${order.join(", ")}` : undefined
+      }
+    }, { preemptions: 0 })
+    assert.strictEqual(kindOf(report), "leak")
+    assert.notMatch(report.failure?.trace.join() ?? "", /pauses/)
+  })
+
+  it("random schedules find a lost grant, which a third fiber waits for or nobody has, and a seed finds it again", () => {
     const options = { interrupts: 1, random: { schedules: 10_000, seed: 7 } }
     const report = explore(through("grantForgotten", { fibers: 3 }), options)
-    assert.strictEqual(kindOf(report), "deadlock")
+    assert.include(["deadlock", "leak"], kindOf(report))
     assert.isAtMost(report.schedules, 100)
     assert.deepStrictEqual(explore(through("grantForgotten", { fibers: 3 }), options), report)
   })
@@ -74,6 +109,63 @@ describe("what is found", () => {
       "fiber 2 pauses at operation 6; fiber 1 goes on",
       "fiber 2 goes on"
     ])
+  })
+})
+
+describe("what is not found, because it cannot happen", () => {
+  it("a value that a fiber is resumed with is lost to no interruption: its first operation is part of the resumption", () => {
+    /** Sound only because `wake` and what follows it are one step. */
+    const gate = (world: World): Explored => {
+      let free = 1
+      const queue: Array<() => void> = []
+      const release = Effect.sync(() => {
+        const next = queue.shift()
+        if (next === undefined) free++
+        else next()
+      })
+      const woken = Effect.callback<"again" | "yours">((resume, signal) => {
+        if (free > 0) return resume(Effect.succeed("again"))
+        const wake = () => resume(Effect.succeed("yours"))
+        queue.push(wake)
+        signal.addEventListener("abort", () => {
+          if (queue.includes(wake)) queue.splice(queue.indexOf(wake), 1)
+        })
+      })
+      const take: Effect.Effect<void> = Effect.suspend(() => {
+        if (free === 0) {
+          return Effect.flatMap(Effect.interruptible(woken), (how) => how === "yours" ? Effect.void : take)
+        }
+        free--
+        return Effect.void
+      })
+      const visit = Effect.uninterruptibleMask((restore) =>
+        Effect.andThen(take, Effect.ensuring(restore(Effect.yieldNow), release))
+      )
+      return {
+        program: Effect.gen(function*() {
+          const a = yield* world.fork("a", visit)
+          const b = yield* world.fork("b", visit)
+          yield* world.await(a, b)
+        }),
+        atEnd: () => free === 1 ? undefined : `${free} are free`
+      }
+    }
+    assert.strictEqual(kindOf(explore(gate, { interrupts: 1, preemptions: 1 })), "nothing")
+  })
+
+  it("a child that is forked while its parent is preempted starts", () => {
+    const report = explore((world) => ({
+      program: Effect.gen(function*() {
+        const parent = yield* world.fork(
+          "parent",
+          Effect.flatMap(world.fork("child", Effect.void), (child) => world.await(child))
+        )
+        const other = yield* world.fork("other", Effect.andThen(Effect.yieldNow, Effect.yieldNow))
+        yield* world.await(parent, other)
+      })
+    }), { preemptions: 2 })
+    assert.strictEqual(kindOf(report), "nothing")
+    assert.deepStrictEqual(report.coverage, { kind: "bounded" })
   })
 })
 
@@ -113,10 +205,33 @@ describe("kinds of failure", () => {
     assert.match(report.failure?.message ?? "", /maxSteps \(200\).*bound the program's loops/)
   })
 
-  it("a program that fails, and a fiber that dies, are failures", () => {
+  it("a program that does not succeed, and a fiber that dies, are failures", () => {
     assert.strictEqual(kindOf(explore(() => ({ program: Effect.fail("no") }))), "failure")
+    assert.strictEqual(kindOf(explore(() => ({ program: Effect.interrupt }))), "failure")
     assert.strictEqual(kindOf(explore(alone(() => Effect.die("no")))), "failure")
     assert.strictEqual(kindOf(explore(alone(() => Effect.fail("the program's own affair")))), "nothing")
+  })
+
+  it("a fiber that outlives the program is a leak", () => {
+    const report = explore(() => ({ program: Effect.forkDetach(Effect.never) }))
+    assert.strictEqual(kindOf(report), "leak")
+    assert.match(
+      report.failure?.message ?? "",
+      /^the program is over, and these fibers are not: root\/1 at operation 1$/
+    )
+  })
+
+  it("a run that fails, and does not when it is run again, is nondeterministic", () => {
+    let runs = 0
+    const report = explore((world) => ({
+      program: Effect.flatMap(world.fork("one", Effect.void), (fiber) => world.await(fiber)),
+      atEnd: () => ++runs === 1 ? "the first run" : undefined
+    }))
+    assert.strictEqual(kindOf(report), "nondeterminism")
+    assert.match(
+      report.failure?.message ?? "",
+      /a run was a leak: the first run; and the same schedule, run again, went/
+    )
   })
 
   it("a program that remembers earlier runs is nondeterministic", () => {
@@ -207,6 +322,36 @@ describe("what a program leaves open", () => {
   })
 })
 
+describe("random schedules", () => {
+  const orders = (seed: number, preemptions = Infinity): ReadonlyArray<string> => {
+    const seen: Array<string> = []
+    explore((world) => {
+      const order: Array<string> = []
+      const thrice = (name: string) => Effect.forEach([1, 2, 3], () => Effect.sync(() => order.push(name)))
+      return {
+        program: Effect.gen(function*() {
+          const fibers = yield* Effect.forEach(["a", "b", "c"], (name) => world.fork(name, thrice(name)))
+          yield* world.await(...fibers)
+          seen.push(order.join(""))
+        })
+      }
+    }, { preemptions, random: { schedules: 100, seed } })
+    return seen
+  }
+
+  it("of neighbouring seeds are not the same ones", () => {
+    const [one, two] = [orders(1), orders(2)]
+    assert.isAbove(new Set(one).size, 20)
+    assert.notDeepEqual(one.slice(1), two.slice(0, -1))
+    assert.deepStrictEqual(orders(1), one)
+  })
+
+  it("keep to the bound on preemptions", () => {
+    assert.isTrue(orders(1, 0).every((order) => /^(aaa|bbb|ccc){3}$/.test(order)))
+    assert.isFalse(orders(1, 1).every((order) => /^(aaa|bbb|ccc){3}$/.test(order)))
+  })
+})
+
 describe("reductions", () => {
   const bounds: ReadonlyArray<readonly [string, ExploreOptions]> = [
     ["2 preemptions", { preemptions: 2 }],
@@ -249,6 +394,45 @@ describe("reductions", () => {
     })
   }
 
+  it("a look at the time, and a sleep, are never skipped", () => {
+    const slept = (world: World): Explored => {
+      const order: Array<string> = []
+      const sleeper = (name: string, ms: number) =>
+        Effect.andThen(Effect.sleep(ms), Effect.sync(() => void order.push(name)))
+      return {
+        program: Effect.gen(function*() {
+          const a = yield* world.fork("a", sleeper("a", 10))
+          const b = yield* world.fork("b", sleeper("b", 10))
+          yield* world.await(a, b)
+        }),
+        atEnd: () => order[0] === "a" ? undefined : "b was first",
+        probe: () => order.length
+      }
+    }
+    assert.strictEqual(kindOf(explore(slept)), "leak")
+  })
+
+  it("a look at whether a fiber is over is never skipped", () => {
+    const seen = new Set<boolean>()
+    explore((world) => {
+      let other: Fiber.Fiber<void> | undefined
+      let isOver = false
+      const look = Effect.sync(() => {
+        isOver = other?.pollUnsafe() !== undefined
+      })
+      return {
+        program: Effect.gen(function*() {
+          const looker = yield* world.fork("looker", Effect.andThen(look, Effect.void))
+          other = yield* world.fork("other", Effect.void)
+          yield* world.await(looker, other)
+          seen.add(isOver)
+        }),
+        probe: () => 0
+      }
+    })
+    assert.deepStrictEqual(seen, new Set([false, true]))
+  })
+
   it("a step that touches shared state is never skipped: a touch that the probe misses can be told", () => {
     const racing = (tells: boolean) => (world: World): Explored => {
       let shared = 0
@@ -285,7 +469,8 @@ describe("bad input", () => {
       [{ preemptions: -1 }, /preemptions is -1: it must be an integer of at least 0/],
       [{ interrupts: 0.5 }, /interrupts is 0.5/],
       [{ maxSteps: 0 }, /maxSteps is 0: it must be an integer of at least 1/],
-      [{ random: { schedules: 0 } }, /random.schedules is 0/]
+      [{ random: { schedules: 0 } }, /random.schedules is 0/],
+      [{ random: { schedules: 1, seed: NaN } }, /random.seed is NaN: it must be an integer of at least 0/]
     ]
     for (const [options, message] of cases) {
       assert.throws(() => explore(through("handOff", { fibers: 2 }), options), message)
@@ -300,6 +485,18 @@ describe("bad input", () => {
     )
     assert.throws(() => replay(through("handOff", { fibers: 3 }), failure?.id ?? ""), /made by another program/)
     assert.throws(() => replay(alone(() => Effect.void), failure?.id ?? ""), /made by another program/)
+  })
+
+  it("an id without a choice fits its own program only, too; and knows how long a run may be", () => {
+    const leaks = (operations: number) => (): Explored => ({
+      program: Effect.forEach(Array.from({ length: operations }), () => Effect.void, { discard: true }),
+      atEnd: () => "a leak"
+    })
+    const id = explore(leaks(1)).failure?.id ?? ""
+    assert.strictEqual(kindOf(replay(leaks(1), id)), "leak")
+    assert.throws(() => replay(leaks(2), id), /made by another program/)
+    const long = explore(leaks(6000), { maxSteps: 20_000 }).failure?.id ?? ""
+    assert.strictEqual(kindOf(replay(leaks(6000), long)), "leak")
   })
 
   it("an exploration that was cut off does not pass", () => {
@@ -320,7 +517,7 @@ describe("bad input", () => {
     const report = explore(through("registersLate", { fibers: 2 }))
     assert.throws(
       () => assertExplored(report),
-      /^deadlock after \d+ schedules: [^]*fiber 1 starts[^]*\nreplay\(make, "i0f0-/
+      /^deadlock after \d+ schedules: [^]*fiber 1 starts[^]*\nreplay\(make, "i0f0s5000-/
     )
   })
 })

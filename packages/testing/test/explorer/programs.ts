@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import * as Applet from "headgate/Applet"
 import { BufferPool } from "headgate/BufferPool"
@@ -10,6 +11,7 @@ import * as ByteChannel from "headgate/ByteChannel"
 import * as ByteStream from "headgate/ByteStream"
 import type { Criticality } from "headgate/Criticality"
 import * as Headgate from "headgate/Headgate"
+import type { PoolClosed } from "headgate/PoolError"
 import { accesses } from "headgate/Probe"
 import * as Task from "headgate/Task"
 import type { Gate } from "../../../headgate/src/internal/gate.ts"
@@ -46,6 +48,25 @@ export const lawsOf = (gate: Gate): string | undefined => {
   return gate.closed || capacity <= allowed ? undefined : `L1: capacity ${capacity}, limit ${limit}`
 }
 
+/** What a step may change of a gate. */
+const stateOf = ({ allocated, capacity, closed, lent, limit, pendingWakes, queued, used }: Gate): string =>
+  `${limit} ${capacity} ${allocated} ${used} ${queued} ${pendingWakes} ${closed} ${lent.join(" ")}`
+
+/** The laws between all steps, and that no step changes the gate without being counted. */
+const lawsBetweenSteps = (gateNow: () => Gate | undefined): () => string | undefined => {
+  let [counted, state] = [-1, ""]
+  return () => {
+    const gate = gateNow()
+    if (gate === undefined) return undefined
+    const isCounted = accesses() !== counted
+    const now = stateOf(gate)
+    const broken = isCounted || now === state ? lawsOf(gate) : `not counted: ${state} became ${now}`
+    counted = accesses()
+    state = now
+    return broken
+  }
+}
+
 /** L3: with everybody gone, nothing is lent, nobody waits, nobody is to be woken. */
 const atRest = (gate: Gate): string | undefined =>
   gate.used === 0 && gate.queued === 0 && gate.pendingWakes === 0 && gate.waiters().length === 0
@@ -57,10 +78,19 @@ export interface Visitor {
   /** The pool's scope is the visitor's to close early, if that is what it is about. */
   readonly does: (pool: Pool, world: World, poolScope: Scope.Closeable) => Effect.Effect<unknown, unknown>
   readonly victim?: boolean
+  /** The error that the others may meet because of it. */
+  readonly brings?: PoolClosed["_tag"]
 }
 
-const ignoringErrors = (effect: Effect.Effect<unknown, unknown>): Effect.Effect<void> =>
-  Effect.catch(Effect.asVoid(effect), () => Effect.void)
+/** A fiber may end by an error that something in its program brings; any other is a failure of the program. */
+const expecting = (
+  isExpected: (tag: unknown) => boolean,
+  effect: Effect.Effect<unknown, unknown>
+): Effect.Effect<void> =>
+  Effect.catch(
+    Effect.asVoid(effect),
+    (error) => Predicate.hasProperty(error, "_tag") && isExpected(error._tag) ? Effect.void : Effect.die(error)
+  )
 
 let pools = 0
 
@@ -71,6 +101,7 @@ export const visited = (
 ): Make =>
 (world) => {
   let gate: Gate | undefined
+  const expected = new Set<unknown>(visitors.flatMap(({ brings }) => brings ?? []))
   const program = Effect.gen(function*() {
     const scope = yield* Scope.make()
     const made = BufferPool.make({
@@ -78,8 +109,9 @@ export const visited = (
       bufferSize: 8,
       ageAfter: "Infinity",
       allocate: (size) => {
-        if (gate !== undefined && world.fault("a creation fails")) throw new Error("no memory")
-        return new Uint8Array(size)
+        if (gate === undefined || !world.fault("a creation fails")) return new Uint8Array(size)
+        expected.add("AllocationFailed")
+        throw new Error("no memory")
       },
       ...options
     })
@@ -87,7 +119,7 @@ export const visited = (
     gate = gateOf(pool)
     const fibers: Array<Fiber.Fiber<void>> = []
     for (const { does, name, victim } of visitors) {
-      fibers.push(yield* world.fork(name, ignoringErrors(does(pool, world, scope)), { victim }))
+      fibers.push(yield* world.fork(name, expecting((tag) => expected.has(tag), does(pool, world, scope)), { victim }))
     }
     yield* world.await(...fibers)
     yield* Scope.close(scope, Exit.void)
@@ -95,7 +127,7 @@ export const visited = (
   return {
     program,
     probe: accesses,
-    invariant: () => gate === undefined ? undefined : lawsOf(gate),
+    invariant: lawsBetweenSteps(() => gate),
     atEnd: () => gate === undefined ? "there was no pool" : atRest(gate)
   }
 }
@@ -131,6 +163,7 @@ export const resizing = (name: string, ...limits: ReadonlyArray<number>): Visito
 export const closing = (name: string): Visitor => ({
   name,
   victim: false,
+  brings: "PoolClosed",
   does: (_, __, scope) => Scope.close(scope, Exit.void)
 })
 
@@ -153,7 +186,7 @@ export const inhabited = (
   return {
     program,
     probe: accesses,
-    invariant: () => gate === undefined ? undefined : lawsOf(gate),
+    invariant: lawsBetweenSteps(() => gate),
     atEnd: () => gate === undefined ? "there was no pool" : atRest(gate) ?? atEnd()
   }
 }

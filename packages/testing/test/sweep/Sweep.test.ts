@@ -200,7 +200,7 @@ describe("what is wrong is found", () => {
     [
       "acquireRelease around an interruptible wait",
       interruptibleAcquire,
-      { operations: [21, 21], alone: [11], contended: [10] }
+      { operations: [22, 22], alone: [11], contended: [10] }
     ],
     ["a cleanup that forgets the grant", forgetsTheGrant, { operations: [11, 17], alone: [], contended: [6] }],
     [
@@ -277,7 +277,7 @@ describe("what Effect 4.1.0 loses", () => {
     [
       "TxSemaphore.withPermit",
       ofTransactions,
-      { operations: [46, 67], alone: [24, 25, 26], contended: [46, 47, 62, 63, 64] }
+      { operations: [49, 72], alone: [25, 26, 27, 28], contended: [50, 51, 67, 68, 69, 70] }
     ]
   ])("%s: its permit, under one interruption", (name, make, found) => {
     expect(

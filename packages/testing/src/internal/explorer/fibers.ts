@@ -1,6 +1,6 @@
 /**
  * Who is who: fibers by the names that the program gave them; and who meddles with whom. An interruption of a fiber that is
- * masked, and the look at whether one is over, leave no trace for a scheduler, so both doors of every fiber are watched.
+ * masked, and the look at whether one is over, leave no trace for a scheduler, so these doors of every fiber are watched.
  *
  * A fiber that a named one forked on the quiet (inside a race, a timeout, a layer) belongs to the named one's *family*: what
  * they do to each other cannot be seen, so their steps are never taken for independent.
@@ -21,10 +21,17 @@ export class Known {
   operations = 0
   /** What the program says that it is at. */
   at: string | undefined = undefined
+  /** The look at its end that nobody watches. */
+  readonly poll: AnyFiber["pollUnsafe"]
 
-  constructor(name: string, family: string) {
+  constructor(name: string, family: string, poll: AnyFiber["pollUnsafe"]) {
     this.name = name
     this.family = family
+    this.poll = poll
+  }
+
+  get isOver(): boolean {
+    return this.poll() !== undefined
   }
 
   /** Where it stands, for a trace. */
@@ -51,7 +58,7 @@ export class Fibers {
 
   name(fiber: AnyFiber, name: string): Known {
     this.names.add(name)
-    return this.watched(fiber, new Known(name, `fiber ${name}`))
+    return this.watched(fiber, name, `fiber ${name}`)
   }
 
   has(name: string): boolean {
@@ -62,18 +69,19 @@ export class Fibers {
   of(fiber: AnyFiber, parent?: Known): Known {
     const known = this.known.get(fiber)
     if (known !== undefined) return known
-    return this.watched(fiber, new Known(this.numbered(`${parent?.name ?? "outside"}/`), parent?.family ?? "outside"))
+    return this.watched(fiber, this.numbered(`${parent?.name ?? "outside"}/`), parent?.family ?? "outside")
   }
 
-  private watched(fiber: AnyFiber, known: Known): Known {
-    const isNew = !this.known.has(fiber)
+  private watched(fiber: AnyFiber, name: string, family: string): Known {
+    const before = this.known.get(fiber)
+    const known = new Known(name, family, before?.poll ?? fiber.pollUnsafe.bind(fiber))
     this.known.set(fiber, known)
-    if (isNew) this.watch(fiber)
+    if (before === undefined) this.watch(fiber)
     return known
   }
 
   private watch(fiber: AnyFiber): void {
-    const { addObserver, interruptUnsafe } = fiber
+    const { addObserver, interruptUnsafe, pollUnsafe } = fiber
     fiber.addObserver((exit) => this.watcher.ended(this.of(fiber), exit))
     const interrupted: AnyFiber["interruptUnsafe"] = (...by) => {
       this.watcher.interrupted(this.of(fiber))
@@ -83,7 +91,15 @@ export class Fibers {
       this.watcher.observed(this.of(fiber))
       return addObserver.call(fiber, observer)
     }
-    Object.defineProperties(fiber, { interruptUnsafe: { value: interrupted }, addObserver: { value: observed } })
+    const polled: AnyFiber["pollUnsafe"] = () => {
+      this.watcher.observed(this.of(fiber))
+      return pollUnsafe.call(fiber)
+    }
+    Object.defineProperties(fiber, {
+      interruptUnsafe: { value: interrupted },
+      addObserver: { value: observed },
+      pollUnsafe: { value: polled }
+    })
   }
 
   get current(): Known | undefined {
@@ -100,7 +116,7 @@ export class Fibers {
 
   /** Those that are not over, in words. */
   unfinished(): string {
-    return [...this.known].filter(([fiber]) => fiber.pollUnsafe() === undefined)
-      .map(([, { name, place }]) => `${name} at ${place}`).join(", ")
+    return [...this.known.values()].filter(({ isOver }) => !isOver).map(({ name, place }) => `${name} at ${place}`)
+      .join(", ")
   }
 }

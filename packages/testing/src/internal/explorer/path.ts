@@ -2,9 +2,9 @@
  * A schedule as data: the choices that one run made, in order, and the id that is written from them.
  *
  * An id is `settings-choices-check`. The settings are those that decide which choices there are (interruptions, faults,
- * timers, whether the root is preempted); in the choices a `0` is the default and `_n` stands for n defaults in a row; the
- * check is a hash of what the choices were between, so that an id from another program, or from an Effect whose fibers take
- * other steps, is refused and not misread.
+ * timers, whether the root is preempted, operations at most); in the choices a `0` is the default, `_n` stands for n defaults
+ * in a row, and those at the end are left out; the check is a hash of the whole run, its choices and how many operations it
+ * took, so that an id from another program, or from an Effect whose fibers take other steps, is refused and not misread.
  */
 
 /** Which parts of the shared state one step touched. Two steps that touch nothing in common may change places. */
@@ -36,6 +36,13 @@ export interface Shape {
   readonly faults: number
   readonly timers: "idle" | "racy"
   readonly preemptRoot: boolean
+  readonly maxSteps: number
+}
+
+/** What a run did, as far as an id tells it from others. */
+export interface Ran {
+  readonly path: ReadonlyArray<Node>
+  readonly steps: number
 }
 
 export interface ParsedId {
@@ -56,41 +63,34 @@ const decodeChoices = (text: string): ReadonlyArray<number> =>
       : [Number.parseInt(part, 36)]
   )
 
-/** FNV-1a, over what was chosen and from what. */
-const checkOf = (path: ReadonlyArray<Node>): string => {
+/** FNV-1a, over what was chosen and from what, and how long it took. */
+const checkOf = ({ path, steps }: Ran): string => {
   let hash = 0x811c9dc5
-  for (const { chosen, labels } of path) {
-    for (const character of `${labels.join(" ")}:${labels[chosen]};`) {
-      hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)
-    }
+  for (const said of [...path.map(({ chosen, labels }) => `${labels.join(" ")}:${labels[chosen]};`), String(steps)]) {
+    for (const character of said) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193)
   }
   return (hash >>> 0).toString(36)
 }
 
-/** The part of a path that an id holds: up to the last choice that was not the default. */
-const significant = (path: ReadonlyArray<Node>): ReadonlyArray<Node> =>
-  path.slice(0, path.findLastIndex(({ chosen }) => chosen !== 0) + 1)
-
-export const idOf = (path: ReadonlyArray<Node>, { faults, interrupts, preemptRoot, timers }: Shape): string => {
-  const shape = `i${interrupts}f${faults}${timers === "racy" ? "t" : ""}${preemptRoot ? "r" : ""}`
-  const kept = significant(path)
-  return `${shape}-${encodeChoices(kept.map(({ chosen }) => chosen))}-${checkOf(kept)}`
+export const idOf = (ran: Ran, { faults, interrupts, maxSteps, preemptRoot, timers }: Shape): string => {
+  const shape = `i${interrupts}f${faults}${timers === "racy" ? "t" : ""}${preemptRoot ? "r" : ""}s${maxSteps}`
+  return `${shape}-${encodeChoices(ran.path.map(({ chosen }) => chosen))}-${checkOf(ran)}`
 }
 
 /** Undefined if it is not an id at all. */
 export const parseId = (id: string): ParsedId | undefined => {
-  const parts = /^i(\d+)f(\d+)(t?)(r?)-((?:_?[0-9a-z]+(?:\._?[0-9a-z]+)*)?)-([0-9a-z]+)$/.exec(id)
+  const parts = /^i(\d+)f(\d+)(t?)(r?)s(\d+)-((?:_?[0-9a-z]+(?:\._?[0-9a-z]+)*)?)-([0-9a-z]+)$/.exec(id)
   if (parts === null) return undefined
-  const [, interrupts, faults, racy, root, choices = "", check = ""] = parts
+  const [, interrupts, faults, racy, root, maxSteps, choices = "", check = ""] = parts
   const shape: Shape = {
     interrupts: Number(interrupts),
     faults: Number(faults),
     timers: racy === "t" ? "racy" : "idle",
-    preemptRoot: root === "r"
+    preemptRoot: root === "r",
+    maxSteps: Number(maxSteps)
   }
   return { shape, choices: decodeChoices(choices), check }
 }
 
-/** Whether a path that was made by following an id is the one that the id was written from. */
-export const isPathOf = (path: ReadonlyArray<Node>, { check, choices }: ParsedId): boolean =>
-  path.length >= choices.length && checkOf(path.slice(0, choices.length)) === check
+/** Whether a run that followed an id is the one that the id was written from. */
+export const isRunOf = (ran: Ran, { check }: ParsedId): boolean => checkOf(ran) === check

@@ -5,7 +5,10 @@
  * interrupted runs inside the operation of whoever did it. A *step* is what happens between two questions; nothing else can
  * come between its parts in production either. Every schedule is reachable, because at each question either the fiber goes
  * on, or it parks itself as a task, and then any task, timer or interruption may come next. A fiber that was resumed inside
- * somebody else's operation goes on or returns to its caller, as in production.
+ * somebody else's operation does its first operation there, and then goes on or returns to its caller, as in production.
+ *
+ * Where production may or may not ask, it is asked here: Effect passes the value of a `map` straight on, and asks only after
+ * every 32nd of a fiber's operations.
  *
  * A run is synchronous from start to end: time is a number that moves when a timer is chosen, and a real timer or promise
  * inside the program ends the run with an error.
@@ -19,6 +22,7 @@ import type * as Scheduler from "effect/Scheduler"
 import type { Explored, FailureKind, World } from "../../Explorer.ts"
 import { type AnyFiber, Fibers, type Known } from "./fibers.ts"
 import { watched } from "./foreign.ts"
+import { askAlways, operationsAfterYield } from "./grain.ts"
 import type { Footprint, Node, Shape } from "./path.ts"
 import { VirtualTime } from "./virtualTime.ts"
 
@@ -42,9 +46,6 @@ export class Failed extends Error {
 
 /** Everything that could come next was explored from an equivalent schedule. */
 const asleep = Symbol("asleep")
-
-/** Operations that a fiber spends on getting back to where it yielded. */
-export const operationsAfterYield = 2
 
 interface Task {
   readonly label: string
@@ -87,7 +88,7 @@ export class Run implements Scheduler.Scheduler {
   /** Families of which the program itself interrupts somebody. */
   readonly interruptedByProgram = new Set<string>()
   private isInjecting = false
-  private readonly time = new VirtualTime<Known>(() => this.runner)
+  private readonly time = new VirtualTime<Known>(() => this.runner, () => this.seen())
   private readonly victims: Array<AnyFiber> = []
   private tasks: Array<Task> = []
   private explored: Explored = { program: Effect.void }
@@ -109,7 +110,8 @@ export class Run implements Scheduler.Scheduler {
   /** What was chosen has not done its first operation yet. */
   private isFresh = false
   private planned: Option | undefined
-  private starting: string | undefined
+  /** The fiber that forks a named one, which it does without a pause; and the task that starts that one. */
+  private forking: { readonly parent: AnyFiber | undefined; readonly name: string; start?: Task } | undefined
   private stopped: Failed | typeof asleep | undefined
 
   constructor(path: Array<Node>, settings: RunSettings) {
@@ -167,14 +169,16 @@ export class Run implements Scheduler.Scheduler {
 
   private isOver(): boolean {
     if (this.stopped !== undefined) throw this.stopped
-    return this.root?.pollUnsafe() !== undefined && this.tasks.length === 0 && this.planned === undefined
+    return this.rootKnown?.isOver === true && this.tasks.length === 0 && this.planned === undefined
   }
 
   private finish(): void {
-    const exit = this.root?.pollUnsafe()
-    if (exit !== undefined && Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) {
-      throw new Failed("failure", `the program failed: ${Cause.pretty(exit.cause)}`)
+    const exit = this.rootKnown?.poll()
+    if (exit !== undefined && Exit.isFailure(exit)) {
+      throw new Failed("failure", `the program did not succeed: ${Cause.pretty(exit.cause)}`)
     }
+    const left = this.fibers.unfinished()
+    if (left !== "") throw new Failed("leak", `the program is over, and these fibers are not: ${left}`)
     judge("leak", this.explored.atEnd)
   }
 
@@ -198,12 +202,14 @@ export class Run implements Scheduler.Scheduler {
   private task(run: () => void): Task {
     const fiber = Fiber.getCurrent()
     const by = this.runner
-    if (fiber === undefined || fiber !== this.parking) {
-      const kind = this.starting ?? (fiber === undefined ? this.current?.label : undefined) ?? by.name
-      return { label: this.fibers.numbered(`${kind}#`), by, run, fiber: undefined }
+    if (fiber !== undefined && fiber === this.parking) {
+      this.parking = undefined
+      return { label: `@${by.name}`, by, run, fiber }
     }
-    this.parking = undefined
-    return { label: `@${by.name}`, by, run, fiber }
+    const kind = this.forking?.name ?? (fiber === undefined ? this.current?.label : undefined) ?? by.name
+    const task: Task = { label: this.fibers.numbered(`${kind}#`), by, run, fiber: undefined }
+    if (this.forking !== undefined) this.forking.start = task
+    return task
   }
 
   /** On whose account things happen now. */
@@ -218,6 +224,9 @@ export class Run implements Scheduler.Scheduler {
 
   /** Effect asks this before every operation of every fiber. True parks the fiber. */
   shouldYield(fiber: AnyFiber): boolean {
+    // Whoever resumed or interrupted it did its first operation, too.
+    const isFirst = fiber.currentOpCount === 1
+    askAlways(fiber)
     this.see()
     const known = this.fibers.of(fiber, this.asker ?? this.current?.by)
     this.asker = known
@@ -229,7 +238,7 @@ export class Run implements Scheduler.Scheduler {
     if (++this.steps > this.settings.maxSteps) this.stop(endless(this.settings.maxSteps))
     this.orStop(() => this.check())
     if (this.stopped !== undefined) return this.park(fiber)
-    if (this.isFresh) {
+    if (this.isFresh || isFirst || this.forking?.parent === fiber) {
       this.isFresh = false
       return false
     }
@@ -295,7 +304,7 @@ export class Run implements Scheduler.Scheduler {
     }
     if (this.interrupts < this.settings.interrupts) {
       options.push(
-        ...this.victims.filter((victim) => victim.pollUnsafe() === undefined).map((it) => this.toInterrupt(it))
+        ...this.victims.filter((victim) => !this.fibers.of(victim).isOver).map((it) => this.toInterrupt(it))
       )
     }
     return options
@@ -320,7 +329,6 @@ export class Run implements Scheduler.Scheduler {
       said: () => `time moves: the sleep of ${owner.name} is over`,
       run: () => {
         const timer = this.time.first
-        this.footprint.add("shared")
         if (timer !== undefined) this.inTask(taskOf(label, owner), () => this.time.fire(timer))
       }
     }
@@ -427,12 +435,12 @@ export class Run implements Scheduler.Scheduler {
     fork: (name, effect, options) =>
       Effect.suspend(() => {
         if (this.fibers.has(name)) throw new RangeError(`fork: name is "${name}" again; every fiber needs its own`)
-        this.starting = name
+        const forking: Run["forking"] = { parent: Fiber.getCurrent(), name }
+        this.forking = forking
         return Effect.map(Effect.forkChild(effect), (fiber) => {
-          this.starting = undefined
+          this.forking = undefined
           this.fibers.name(fiber, name)
-          const start = this.tasks.at(-1)
-          if (start !== undefined) start.fiber = fiber
+          if (forking.start !== undefined) forking.start.fiber = fiber
           if (options?.victim !== false) this.victims.push(fiber)
           return fiber
         })
@@ -453,7 +461,6 @@ export class Run implements Scheduler.Scheduler {
       this.footprint.add("faults")
       if (this.choose(what, ["no", "yes"]) === 0) return false
       this.faults++
-      this.privately(this.runner, what)
       return true
     }
   }
@@ -472,8 +479,10 @@ export class Run implements Scheduler.Scheduler {
     if (this.stopped !== undefined) return 0
     const labels = answers.map((answer) => `${question}: ${answer}`)
     const node = this.orStop(() => this.node("choice", labels, answers.map(() => false), false))
-    this.world.log(labels[node?.chosen ?? 0] ?? "")
-    return node?.chosen ?? 0
+    const chosen = node?.chosen ?? 0
+    this.world.log(labels[chosen] ?? "")
+    this.privately(this.runner, labels[chosen] ?? "")
+    return chosen
   }
 
   get isProbed(): boolean {

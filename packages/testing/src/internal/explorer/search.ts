@@ -7,8 +7,9 @@
  * - *sleep sets* (Godefroid): an option that was explored at a choice is left out below it until a step touches what it
  *   touches. Only without a bound on preemptions: with one, the schedule that stands for the others may be out of bounds.
  * - *local steps*: a step that touched nothing but its own fiber, when no interruption can come any more, commutes with
- *   everything (a program that interrupts its own fibers is begun anew without this reduction for those, once seen), so the alternatives to it are all found after it. Under a bound only if the running fiber goes on by it:
- *   then a switch costs the same before and after.
+ *   everything, so the alternatives to it are all found after it. (A program that interrupts its own fibers is begun anew
+ *   without this reduction for those, once seen.) Under a bound only if the running fiber goes on by it: then a switch costs
+ *   the same before and after.
  *
  * The bound on preemptions is CHESS's (Musuvathi, Qadeer).
  */
@@ -37,8 +38,10 @@ export class Tally {
   choices = 0
   longest = 0
   readonly traces = new Set<string>()
+  isProbed = false
 
   add(run: Run, outcome: Failed | "asleep" | undefined): void {
+    this.isProbed = run.isProbed
     if (outcome === "asleep") this.pruned++
     else {
       this.schedules++
@@ -138,28 +141,30 @@ export const randomFrom = (seed: number): () => number => {
 }
 
 /** A fiber that could go on mostly does, and interruptions are rare: races need few switches, but anywhere. */
-const randomOption = (node: Node, random: () => number): number => {
+const randomOption = (node: Node, random: () => number, preemptions: number): number => {
   const options = node.labels.length
   if (node.kind === "choice") return Math.floor(random() * options)
   if (node.continues && random() >= 0.15) return 0
   const first = node.continues ? 1 : 0
+  const mayPreempt = node.preemptions < preemptions
   const all = Array.from({ length: options - first }, (_, index) => index + first)
+    .filter((option) => mayPreempt || node.preempts[option] !== true)
   const harmless = all.filter((option) => node.labels[option]?.startsWith("!") !== true)
   const candidates = harmless.length === 0 || random() < 0.1 ? all : harmless
   return candidates[Math.floor(random() * candidates.length)] ?? 0
 }
 
-/** `maxSchedules` schedules, one for each seed from `seed` on. */
+/** `maxSchedules` schedules, all drawn from one seed. */
 export const atRandom = (
   make: Make,
   settings: SearchSettings,
   seed: number
 ): { readonly found: Found | undefined; readonly tally: Tally } => {
   const tally = new Tally()
+  const random = randomFrom(seed)
+  const pick = (node: Node) => randomOption(node, random, settings.preemptions)
   while (tally.schedules < settings.maxSchedules) {
     const path: Array<Node> = []
-    const random = randomFrom(seed + tally.schedules)
-    const pick = (node: Node) => randomOption(node, random)
     const run = new Run(path, { ...settings, sleeps: false, traced: false, pick })
     const outcome = run.execute(make)
     tally.add(run, outcome)
@@ -173,7 +178,6 @@ export const atRandom = (
 export interface Followed {
   readonly found: Found | undefined
   readonly path: ReadonlyArray<Node>
-  readonly trace: ReadonlyArray<string>
   readonly run: Run
 }
 
@@ -187,12 +191,12 @@ export const follow = (
   const pick = (node: Node) => Math.min(choices[path.length] ?? 0, node.labels.length - 1)
   const run = new Run(path, { ...settings, sleeps: false, traced: true, pick })
   const outcome = run.execute(make)
-  return { found: outcome instanceof Failed ? { ...kindOf(outcome), path } : undefined, path, trace: run.trace, run }
+  return { found: outcome instanceof Failed ? { ...kindOf(outcome), path } : undefined, path, run }
 }
 
 /**
- * A schedule that fails in the same way with as few choices off the default as can be found by undoing one at a time. At
- * most `limit` runs.
+ * A schedule within the same bounds that fails in the same way, with as few choices off the default as can be found by
+ * undoing one at a time. At most `limit` runs.
  */
 export const shrink = (make: Make, found: Found, settings: SearchSettings, limit = 2000): Found => {
   let best = found
@@ -202,6 +206,7 @@ export const shrink = (make: Make, found: Found, settings: SearchSettings, limit
     runs++
     const tried = follow(make, best.path.map(({ chosen }, index) => index === place ? 0 : chosen), settings).found
     if (tried?.kind !== found.kind || deviations(tried) >= deviations(best)) continue
+    if (preemptionsOf(tried) > settings.preemptions) continue
     best = tried
     place = -1
   }
@@ -209,3 +214,6 @@ export const shrink = (make: Make, found: Found, settings: SearchSettings, limit
 }
 
 const deviations = ({ path }: Found): number => path.filter(({ chosen }) => chosen !== 0).length
+
+const preemptionsOf = ({ path }: Found): number =>
+  path.filter(({ chosen, preempts }) => preempts[chosen] === true).length

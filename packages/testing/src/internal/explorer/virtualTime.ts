@@ -13,14 +13,19 @@ export class VirtualTime<Owner> implements Clock.Clock {
   private now = 0
   private timers: Array<Timer<Owner>> = []
   private readonly ownerNow: () => Owner
+  private readonly touched: () => void
 
-  /** `ownerNow` says who is about to sleep. */
-  constructor(ownerNow: () => Owner) {
+  /** `ownerNow` says who is about to sleep; `touched` is told of every look at the time and every change of the timers. */
+  constructor(ownerNow: () => Owner, touched: () => void) {
     this.ownerNow = ownerNow
+    this.touched = touched
   }
 
-  readonly currentTimeMillisUnsafe = (): number => this.now
-  readonly currentTimeNanosUnsafe = (): bigint => BigInt(Math.round(this.now * 1e6))
+  readonly currentTimeMillisUnsafe = (): number => {
+    this.touched()
+    return this.now
+  }
+  readonly currentTimeNanosUnsafe = (): bigint => BigInt(Math.round(this.currentTimeMillisUnsafe() * 1e6))
   readonly monotonicTimeNanosUnsafe = this.currentTimeNanosUnsafe
   readonly currentTimeMillis = Effect.sync(this.currentTimeMillisUnsafe)
   readonly currentTimeNanos = Effect.sync(this.currentTimeNanosUnsafe)
@@ -28,7 +33,7 @@ export class VirtualTime<Owner> implements Clock.Clock {
 
   sleep(duration: Duration.Duration): Effect.Effect<void> {
     return Effect.callback<void>((resume) => {
-      const at = this.now + Duration.toMillis(duration)
+      const at = this.currentTimeMillisUnsafe() + Duration.toMillis(duration)
       const timer = { at, owner: this.ownerNow(), fire: () => resume(Effect.void) }
       if (at < Infinity) this.timers.push(timer)
       return Effect.sync(() => this.remove(timer))
@@ -47,6 +52,7 @@ export class VirtualTime<Owner> implements Clock.Clock {
   }
 
   private remove(timer: Timer<Owner>): void {
+    this.touched()
     this.timers = this.timers.filter((other) => other !== timer)
   }
 }
