@@ -79,6 +79,8 @@ class SweepScheduler implements Scheduler.Scheduler {
   interruptedAt: number | undefined = undefined
   /** Nobody yields while something is set up, or comes to its end behind the program. */
   isSettingUp = false
+  /** Whether the operation that is interrupted in its course masks the fiber, before it calls anything. */
+  isMasking = false
   private all = 0
   /** The operations of fibers that are coming back from a yield, which are not the program's. */
   private readonly comingBack = new WeakMap<AnyFiber, number>()
@@ -193,10 +195,10 @@ class SweepWorld implements World {
     return true
   }
 
-  start(program: Effect.Effect<unknown, unknown>, during: number | undefined): AnyFiber {
+  start(program: Effect.Effect<unknown, unknown>, during: number | undefined, moment: Moment): AnyFiber {
     const swept = Context.add(this.context, IsSwept, true)
     if (during === undefined) return this.begin(program, swept)
-    return this.begin(program, Context.add(swept, Tracer.Tracer, interruptingDuring(this.scheduler, during)))
+    return this.begin(program, Context.add(swept, Tracer.Tracer, interruptingDuring(this.scheduler, during, moment)))
   }
 
   isUnfinished(): boolean {
@@ -236,13 +238,23 @@ class SweepWorld implements World {
   }
 }
 
+const isInterruptible = (fiber: AnyFiber): boolean => Reflect.get(fiber, "interruptible") === true
+
+/** Where in an operation its interruption comes: before the first that it does, or after the last. */
+type Moment = "first" | "last"
+
 /** Interrupts the program while an operation is evaluated, as code that the operation calls might. */
-const interruptingDuring = (scheduler: SweepScheduler, operation: number): Tracer.Tracer =>
+const interruptingDuring = (scheduler: SweepScheduler, operation: number, moment: Moment): Tracer.Tracer =>
   Tracer.make({
     span: (options) => new Tracer.NativeSpan(options),
     context: (primitive, fiber) => {
-      if (scheduler.operations === operation) scheduler.interrupt()
-      return primitive["~effect/Effect/evaluate"](fiber)
+      if (scheduler.operations !== operation) return primitive["~effect/Effect/evaluate"](fiber)
+      const wasInterruptible = isInterruptible(fiber)
+      if (moment === "first") scheduler.interrupt()
+      const next = primitive["~effect/Effect/evaluate"](fiber)
+      scheduler.isMasking ||= wasInterruptible && !isInterruptible(fiber)
+      scheduler.interrupt()
+      return next
     }
   })
 
@@ -261,11 +273,22 @@ const stuckOf = (unfinished: ReadonlyArray<string>, isEndless: boolean): string 
 
 /** Makes the program anew, and runs it with the one interruption of the point. */
 export const play = (make: (world: World) => Trial, point: Point, isSilent: boolean): Outcome => {
+  const { isMasking, outcome } = playAt(make, point, isSilent, "first")
+  // Nothing that it calls can interrupt it before its mask: what was seen cannot happen.
+  return isMasking ? playAt(make, point, isSilent, "last").outcome : outcome
+}
+
+const playAt = (
+  make: (world: World) => Trial,
+  point: Point,
+  isSilent: boolean,
+  moment: Moment
+): { readonly isMasking: boolean; readonly outcome: Outcome } => {
   const world = new SweepWorld(point, isSilent)
   const { scheduler } = world
   const trial = make(world)
   const broken = new Set<string>()
-  const program = world.start(trial.program, point.during)
+  const program = world.start(trial.program, point.during, moment)
   const goesOn = () => program.pollUnsafe() === undefined
   let steps = 0
   do {
@@ -284,7 +307,7 @@ export const play = (make: (world: World) => Trial, point: Point, isSilent: bool
   for (const wrong of [...world.failed(), ...trial.atEnd(), ...stuck === undefined ? world.close() : []]) {
     broken.add(wrong)
   }
-  return {
+  const outcome = {
     operations: Exit.isExit(trial.program) ? 0 : scheduler.operations,
     steps,
     places: scheduler.places,
@@ -294,4 +317,5 @@ export const play = (make: (world: World) => Trial, point: Point, isSilent: bool
     stuck,
     broken: [...broken]
   }
+  return { isMasking: scheduler.isMasking, outcome }
 }

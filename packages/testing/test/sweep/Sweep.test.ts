@@ -257,7 +257,25 @@ describe("what is wrong is found", () => {
   })
 })
 
+/** The permit is taken by the operation that masks its fiber. */
+const takenByTheMask = (): Permit => {
+  let free = 1
+  const giveBack = Effect.sync(() => {
+    free++
+  })
+  const use = <A, E>(effect: Effect.Effect<A, E>) =>
+    Effect.uninterruptibleMask((restore) => {
+      free--
+      return Effect.ensuring(restore(effect), giveBack)
+    })
+  return { use, free: () => free }
+}
+
 describe("where nothing is wrong nothing is found", () => {
+  it("an operation that masks its fiber is interrupted by nothing that it calls before the mask", () => {
+    Sweep.assertSwept(sweepPermit(takenByTheMask, false, { during: true }))
+  })
+
   it.each<readonly [string, (world: Sweep.World) => Permit]>([
     ["a cleanup that passes the grant on", passesTheGrantOn],
     ["Semaphore.withPermits", ofSemaphore((semaphore) => semaphore.withPermits(1))],

@@ -4,16 +4,16 @@
 import { describe, it } from "@effect/vitest"
 import { assertSwept } from "../../src/Sweep.ts"
 import { entityRows, manualRows } from "./headgateRows.ts"
-import { situations, sweepManualRow, sweepRow } from "./stage.ts"
+import { sweepManualRow, sweepRow, sweeps } from "./stage.ts"
 
 describe.each(Object.entries(entityRows))("%s, interrupted anywhere", (_, row) => {
-  it.each(situations)("%s: leaks nothing and forgets nobody", (situation) => {
-    assertSwept(sweepRow(row, situation))
+  it.each(sweeps)("$situation (debug: $debug): leaks nothing and forgets nobody", ({ mode, situation }) => {
+    assertSwept(sweepRow(row, situation, mode))
   })
 })
 
 describe.each(Object.entries(manualRows))("%s, interrupted anywhere", (_, row) => {
-  it.each(situations)("%s: leaks nothing and forgets nobody", (situation) => {
-    assertSwept(sweepManualRow(row, situation))
+  it.each(sweeps)("$situation (debug: $debug): leaks nothing and forgets nobody", ({ mode, situation }) => {
+    assertSwept(sweepManualRow(row, situation, mode))
   })
 })

@@ -25,7 +25,7 @@ import { TaskScheduler } from "headgate/TaskScheduler"
 import { WaitQueue } from "headgate/WaitQueue"
 import { assertSwept } from "../../src/Sweep.ts"
 import { entityRows, manualRows, poolRows, rowsApart } from "./headgateRows.ts"
-import { options, situations, sweepRow } from "./stage.ts"
+import { options, sweepRow, sweeps } from "./stage.ts"
 import { type Entry, gapsOf, membersOf, surfaceOf } from "./surface.ts"
 
 /** One of each object that the library hands out. */
@@ -85,8 +85,8 @@ describe("the table", () => {
 })
 
 describe.each(Object.entries(poolRows))("%s, interrupted anywhere", (_, row) => {
-  it.each(situations)("%s: leaks nothing and forgets nobody", (situation) => {
-    assertSwept(sweepRow(row, situation))
+  it.each(sweeps)("$situation (debug: $debug): leaks nothing and forgets nobody", ({ mode, situation }) => {
+    assertSwept(sweepRow(row, situation, mode))
   })
 })
 

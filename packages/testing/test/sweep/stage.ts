@@ -92,6 +92,12 @@ const companions = (situation: Situation, world: World, pool: BufferPool["Servic
   world.fork("behind", situation === "queued" ? Effect.andThen(Effect.sleep(5), served(pool)) : served(pool))
 }
 
+/** Every assertion on; and, with `HEADGATE_FULL=1`, as in production: its paths are shorter. */
+const modes = [{ debug: true }, ...process.env["HEADGATE_FULL"] === "1" ? [{ debug: false }] : []]
+
+/** All that a row is swept in. */
+export const sweeps = situations.flatMap((situation) => modes.map((mode) => ({ situation, mode, ...mode })))
+
 export const options = {
   name: "stage",
   limit: 2,
@@ -154,8 +160,8 @@ const sweepOn = <R>(
   })
 
 /** Sweeps a row in one situation. */
-export const sweepRow = (row: Row<Headgate.Services>, situation: Situation): Report =>
-  sweepOn(Headgate.layer(options), row, situation, Effect.void)
+export const sweepRow = (row: Row<Headgate.Services>, situation: Situation, mode = modes[0]): Report =>
+  sweepOn(Headgate.layer({ ...options, ...mode }), row, situation, Effect.void)
 
 const stepping = Effect.forEach(
   Array.from({ length: 20 }),
@@ -164,5 +170,5 @@ const stepping = Effect.forEach(
 )
 
 /** The same by hand: somebody steps every 5 ms. */
-export const sweepManualRow = (row: Row<Headgate.Services | Stepper>, situation: Situation): Report =>
-  sweepOn(Headgate.layerManual(options), row, situation, stepping)
+export const sweepManualRow = (row: Row<Headgate.Services | Stepper>, situation: Situation, mode = modes[0]): Report =>
+  sweepOn(Headgate.layerManual({ ...options, ...mode }), row, situation, stepping)
