@@ -231,9 +231,9 @@ const entity = mutantsOf("entities", "packages/headgate/src/internal/entity.ts",
   {
     name: "interrupted-before-it-starts-it-never-ends",
     law: "L9",
-    rule: "an entity's fiber may be interrupted from the beginning",
-    find: "        startImmediately: true,\n        uninterruptible: true\n",
-    replace: "        startImmediately: true\n"
+    rule: "an entity's first operation is part of its making",
+    find: "{ startImmediately: true }),\n",
+    replace: "{}),\n"
   },
   {
     name: "an-end-that-may-stop-half-way",

@@ -123,11 +123,8 @@ export class Entity<E> extends Identity {
     }
     const life = Effect.whileLoop({ while: isAlive, body: () => turn, step: () => {} })
     return Effect.map(
-      // Not interruptible before `finish` is installed: a fiber that is interrupted before its first operation runs nothing.
-      Effect.forkIn(Effect.onExit(Effect.interruptible(life), (exit) => this.finish(exit)), scope, {
-        startImmediately: true,
-        uninterruptible: true
-      }),
+      // Its first operation, which installs `finish`, is part of this one: nothing can interrupt it before.
+      Effect.forkIn(Effect.onExit(life, (exit) => this.finish(exit)), scope, { startImmediately: true }),
       (fiber) => {
         touch()
         this.fiber = fiber
