@@ -184,6 +184,11 @@ export class Conversation {
     this.origin = this.endOf("origin", socket)
   }
 
+  /** The origin is back, and those who came for it meanwhile were refused: who reads nothing would never see it. */
+  missedOrigin(): void {
+    if (this.origin === undefined) this.client.wake()
+  }
+
   get isInOrder(): boolean {
     return this.client.isInOrder && this.origin !== undefined && this.origin.isInOrder
   }

@@ -54,8 +54,13 @@ class Origin {
     for (const socket of this.sockets) abortSocket(socket)
   }
 
+  /** Nobody else is given its port; should somebody have taken it all the same, a load without an origin would prove nothing. */
   async restart(): Promise<void> {
-    while (!await this.listen(this.port)) await pause(50)
+    for (let attempt = 0; attempt < 200; attempt++) {
+      if (await this.listen(this.port)) return
+      await pause(50)
+    }
+    throw new Error(`the origin does not get its port ${this.port} back`)
   }
 
   private listen(port: number): Promise<boolean> {
@@ -200,6 +205,7 @@ class Load {
     await this.naps.nap(this.outages.between(...times.outageMs))
     await this.origin.restart()
     this.isOriginAway = false
+    for (const one of this.open) one.missedOrigin()
   }
 }
 

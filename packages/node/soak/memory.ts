@@ -7,8 +7,8 @@
  * - each minute, under load: what is alive then differs, so the margin is larger, and the last quarter's median counts against
  *   the most of the first quarter.
  *
- * The resident set is what the heap is not: buffers (which stay for reuse, and are taken off), chunks on their way, and what the
- * C library keeps of both. It hardly shrinks, so its margin is larger still.
+ * The resident set is what the heap is not: buffers (which stay for reuse, and are taken off), chunks on their way, and what V8
+ * and the C library keep of what they once had. It hardly shrinks, so its margin is larger still.
  */
 import { mib } from "../demo/table.ts"
 

@@ -103,8 +103,11 @@ const says = (bytes: number, more: Partial<Part> = {}): Part => ({
 const few = (dice: Dice): Part => says(dice.magnitude(1, 4000))
 const many = (dice: Dice): Part => says(dice.magnitude(10_000, 4_000_000))
 
-/** More than the kernel hides of it, so that its last bytes are in a buffer. */
-const tooMuchBytes = 8_000_000
+/**
+ * More than the kernel hides of it, before the relay and behind it: 4 MB each. So its last bytes are in a buffer, and who says
+ * it is not done with it: it would be over, and its reader be woken.
+ */
+const tooMuchBytes = 16_000_000
 
 const mixed = {
   bulk: (dice: Dice) => ({ client: many(dice), origin: many(dice) }),

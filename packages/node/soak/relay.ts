@@ -29,7 +29,7 @@ const settings = Result.getOrThrow(settingsOf({
   queueTimeout: ms(times.queueTimeoutMs),
   // A machine that does much else answers late; who is refused is refused at once.
   connectTimeout: "1 minute",
-  drainTimeout: ms(5000)
+  drainTimeout: ms(1000)
 }))
 
 /** The largest send buffer that the kernel grows to; elsewhere as much as Linux does. */
@@ -54,10 +54,17 @@ const leftOf = ({ pool, relay, server, tasks }: Picture): RelaySample["left"] =>
   "entities": tasks.entities
 })
 
+/** Of its own pages, where the system tells them apart: those of the program's file come and go as the system likes. */
+const ownResidentBytes = (): number | undefined => {
+  const file = "/proc/self/status"
+  const kib = Fs.existsSync(file) ? /^RssAnon:\s+(\d+) kB$/m.exec(Fs.readFileSync(file, "utf8"))?.[1] : undefined
+  return kib === undefined ? undefined : Number(kib) * 1024
+}
+
 const memory = (): { readonly heapBytes: number; readonly rssBytes: number } => {
   globalThis.gc?.()
   const { heapUsed, rss } = process.memoryUsage()
-  return { heapBytes: heapUsed, rssBytes: rss }
+  return { heapBytes: heapUsed, rssBytes: ownResidentBytes() ?? rss }
 }
 
 const program = Effect.gen(function*() {
@@ -67,7 +74,7 @@ const program = Effect.gen(function*() {
   const lateness = yield* Effect.acquireRelease(Effect.sync(() => new Lateness()), (it) => Effect.sync(() => it.stop()))
   const waits = new Waits({ times, sendBufferBytes: sendBufferBytes(), lateSinceMs: (at) => lateness.sinceMs(at) })
   const look = Effect.map(pool.snapshot, (seen) => {
-    for (const wrong of waits.look({ ...seen, handOffs: seen.counters.handOffs }, performance.now())) tell(wrong)
+    for (const wrong of waits.look({ ...seen, takes: seen.counters.takes }, performance.now())) tell(wrong)
   })
   const looking = Effect.tapDefect(
     Effect.repeat(look, Schedule.spaced("250 millis")),

@@ -42,6 +42,7 @@ export class Standing {
   private readonly dice: Dice
   private resizing: Promise<unknown> = Promise.resolve()
   private timer: NodeJS.Timeout | undefined = undefined
+  private isGoing = false
 
   constructor(options: StandingOptions) {
     const { failed, seed, stand, times } = options
@@ -63,6 +64,7 @@ export class Standing {
 
   async go(): Promise<void> {
     await this.load.ask({ do: "go", relayPort: this.port }, Nothing)
+    this.isGoing = true
     this.resizeLater()
   }
 
@@ -78,6 +80,7 @@ export class Standing {
 
   /** The load ends, and all that it began; then nothing is left. */
   async rest(): Promise<Sample> {
+    this.isGoing = false
     clearTimeout(this.timer)
     await this.resizing
     await this.resize(this.stand.limit)
@@ -105,6 +108,7 @@ export class Standing {
   }
 
   kill(): void {
+    this.isGoing = false
     clearTimeout(this.timer)
     this.load.kill()
     this.relay?.kill()
@@ -116,6 +120,7 @@ export class Standing {
   }
 
   private resizeLater(): void {
+    if (!this.isGoing) return
     const [least, most] = this.options.times.resizeEveryMs
     this.timer = setTimeout(() => {
       this.resizing = this.resize(this.dice.of(this.stand.limits)).then(() => this.resizeLater(), () => {})

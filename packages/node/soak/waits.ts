@@ -1,9 +1,10 @@
 /**
  * Who waits for a buffer, for how long, and whether that is still what the stall policy promises.
  *
- * The promise, per wait: `grace + P + (⌊g/n⌋ + 1)(h + grace + 2P)`. P is the relay's sweep, g the buffers that went to others
- * meanwhile, n what a class can have of the limit, and h the longest that a peer can hold one buffer without being stuck:
- * `stallTimeout` for each 64 KiB of what the kernel wants to be rid of (a third of its send buffer) before it takes more.
+ * The promise, per wait: `grace + P + (⌊g/n⌋ + 1)(h + grace + 2P)`. P is the relay's sweep, g the buffers that others were
+ * lent meanwhile (handed on to them or, beside a waiter that is not entitled, simply taken), n what a class can have of the
+ * limit, and h the longest that a peer can hold one buffer without being stuck: `stallTimeout` for each 64 KiB of what the
+ * kernel wants to be rid of (a third of its send buffer) before it takes more.
  *
  * Three things are added, for the promise is one of a relay that is left alone on a machine of its own:
  * - a limit that was lowered: n is the least one during the wait, and each buffer lent above it must come back first, at the
@@ -23,7 +24,7 @@ const sameMs = 5
 
 interface Wait {
   readonly since: number
-  readonly handOffs: number
+  readonly takes: number
   leastLimit: number
   surplus: number
 }
@@ -40,7 +41,8 @@ export interface WaitOptions {
 export interface Picture
   extends Pick<PoolSnapshot, "limit" | "reserve" | "bufferSize" | "free" | "favoured" | "waiting" | "classes">
 {
-  readonly handOffs: number
+  /** Buffers lent since the start. */
+  readonly takes: number
 }
 
 const levels: { readonly [C in Criticality]: number } = { tx: 0, channel: 1, endpoint: 2, rx: 3 }
@@ -82,10 +84,10 @@ export class Waits {
       this.oldestMs = Math.max(this.oldestMs, forMs)
       this.nearest = Math.max(this.nearest, forMs / boundMs)
       if (forMs > boundMs) {
-        const others = pool.handOffs - wait.handOffs
+        const others = pool.takes - wait.takes
         wrong.push(
           `${name} has waited ${Math.round(forMs)} ms, more than the ${Math.round(boundMs)} ms that it was promised ` +
-            `with ${others} hand-offs to others and a limit of ${wait.leastLimit} at least`
+            `with ${others} buffers lent to others and a limit of ${wait.leastLimit} at least`
         )
       }
     }
@@ -100,20 +102,20 @@ export class Waits {
     return [`${all[first].waiting} wait at ${first} though ${free} buffers are free: a wakeup was lost`]
   }
 
-  private waitOf(name: string, since: number, { handOffs, limit }: Picture): Wait {
+  private waitOf(name: string, since: number, { limit, takes }: Picture): Wait {
     const known = this.waits.get(name)
     if (known === undefined || Math.abs(known.since - since) > sameMs) {
-      return { since, handOffs, leastLimit: limit, surplus: 0 }
+      return { since, takes, leastLimit: limit, surplus: 0 }
     }
     known.leastLimit = Math.min(known.leastLimit, limit)
     return known
   }
 
-  private boundMs(wait: Wait, criticality: Criticality, { bufferSize, handOffs, reserve }: Picture): number {
+  private boundMs(wait: Wait, criticality: Criticality, { bufferSize, reserve, takes }: Picture): number {
     const { lateSinceMs, sendBufferBytes, times: { queueTimeoutMs, stallGraceMs, stallTimeoutMs } } = this.options
     const holdMs = stallTimeoutMs * Math.ceil((sendBufferBytes / 3 + bufferSize) / progressBytes)
     const share = wait.leastLimit - marginOf(criticality, reserve)
-    const rounds = Math.floor((handOffs - wait.handOffs) / share) + 1
+    const rounds = Math.floor((takes - wait.takes) / share) + 1
     const promisedMs = stallGraceMs + sweepMs + rounds * (holdMs + stallGraceMs + 2 * sweepMs) + wait.surplus * sweepMs
     return Math.min(promisedMs, queueTimeoutMs + 2 * sweepMs) + lateSinceMs(wait.since)
   }

@@ -293,7 +293,10 @@ export const show = ({ atMs, fact, law, numbers, step }: Violation): string =>
  */
 export const check = (
   seeds: { readonly first: number; readonly count: number },
-  options: Options & { readonly each?: ((report: Report, seed: number) => void) | undefined } = {}
+  options: Options & {
+    readonly each?: ((report: Report, seed: number) => void) | undefined
+    readonly maxSteps?: number | undefined
+  } = {}
 ): string | undefined => {
   for (let seed = seeds.first; seed < seeds.first + seeds.count; seed++) {
     const report = simulate(seed, options)

@@ -366,7 +366,7 @@ export class SimulatedPeer implements Peer {
     return bytes.length > 0
   }
 
-  /** One read: bytes, or the end behind them. Only while it is read. */
+  /** One read: bytes, or the end behind them. Only while it is read: as with Node's sockets, nobody else hears of an end. */
   deliver(max = readBytes): boolean {
     return this.isReading && this.tell(Math.min(max, readBytes, this.segment))
   }

@@ -1,6 +1,6 @@
 /**
  * The simulated peers against real sockets: what the simulation of the relay believes of a peer is what Node's do.
- * HEADGATE_SEED replays one conversation, HEADGATE_SEEDS is how many.
+ * HEADGATE_SEED replays one conversation, HEADGATE_CONVERSATIONS is how many.
  */
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -8,7 +8,7 @@ import { describe } from "vitest"
 import { randomOf } from "../../../testing/src/internal/simulationSeeds.ts"
 import { type Move, sameOverLoopback } from "./story.ts"
 
-const count = Number(process.env["HEADGATE_SEEDS"] ?? 60)
+const count = Number(process.env["HEADGATE_CONVERSATIONS"] ?? (process.env["HEADGATE_FULL"] === "1" ? 2000 : 60))
 const first = Number(process.env["HEADGATE_SEED"] ?? 1)
 
 const conversations: { readonly [name: string]: ReadonlyArray<Move> } = {
@@ -38,7 +38,7 @@ const conversations: { readonly [name: string]: ReadonlyArray<Move> } = {
     { peer: "readStart" }
   ],
   "a write that the host does not read is not done, and is when it reads": [
-    { peer: "write", bytes: 32 << 20 },
+    { peer: "write", bytes: 16 << 20 },
     { host: "write", bytes: 10 },
     { peer: "readStart" },
     { host: "reads" },
@@ -46,11 +46,11 @@ const conversations: { readonly [name: string]: ReadonlyArray<Move> } = {
   ],
   "an abort in the middle of a write refuses it and tells nothing": [
     { peer: "readStart" },
-    { peer: "write", bytes: 32 << 20 },
+    { peer: "write", bytes: 16 << 20 },
     { peer: "abort" }
   ],
   "a reset in the middle of a write refuses it, and is told": [
-    { peer: "write", bytes: 32 << 20 },
+    { peer: "write", bytes: 16 << 20 },
     { host: "reset" }
   ],
   "a reset is told to who reads": [{ peer: "readStart" }, { host: "write", bytes: 9 }, { host: "reset" }],
@@ -61,6 +61,38 @@ const conversations: { readonly [name: string]: ReadonlyArray<Move> } = {
     { host: "end" },
     { host: "reset" },
     { peer: "write", bytes: 9 }
+  ],
+  "an end goes into a reset that nobody noticed, and the next read finds out": [
+    { host: "reset" },
+    { peer: "end" },
+    { peer: "readStart" }
+  ],
+  "an end alone, too, is told only to who reads": [
+    { host: "end" },
+    { peer: "write", bytes: 5 },
+    { host: "reads" },
+    { peer: "readStart" },
+    { peer: "end" }
+  ],
+  "an end that comes to a read that brought nothing is told, though reading has stopped": [
+    { peer: "readStart" },
+    { peer: "readStop" },
+    { host: "end" },
+    { peer: "readStart" }
+  ],
+  "an end behind bytes that a read under way brought is told when reading goes on": [
+    { peer: "readStart" },
+    { peer: "readStop" },
+    { host: "write", bytes: 7 },
+    { host: "end" },
+    { peer: "write", bytes: 5 },
+    { peer: "readStart" }
+  ],
+  "an end that comes to a read under way is told, though reading has stopped": [
+    { peer: "readStart" },
+    { host: "write", bytes: 5 },
+    { peer: "readStop" },
+    { host: "end" }
   ],
   "an abort is a reset for the host": [{ host: "reads" }, { peer: "write", bytes: 10 }, { peer: "abort" }],
   "an abort behind our end is a reset for the host": [

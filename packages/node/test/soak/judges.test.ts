@@ -10,7 +10,7 @@ const times = { stallTimeoutMs: 1000, stallGraceMs: 100, queueTimeoutMs: 60_000 
 const nobody = { waiting: 0, oldestWaitMs: 0, lent: 0 }
 
 /** A pool with one who has waited at `channel` for so long, everything lent. */
-const pool = (forMs: number, more: Partial<Picture> = {}, handOffs = 0): Picture => ({
+const pool = (forMs: number, more: Partial<Picture> = {}, takes = 0): Picture => ({
   limit: 4,
   reserve: 3,
   bufferSize: 64 * 1024,
@@ -18,7 +18,7 @@ const pool = (forMs: number, more: Partial<Picture> = {}, handOffs = 0): Picture
   favoured: undefined,
   waiting: [{ target: "somebody", criticality: "channel", state: "queued", forMs }],
   classes: { tx: nobody, channel: { ...nobody, waiting: 1 }, endpoint: nobody, rx: nobody },
-  handOffs,
+  takes,
   ...more
 })
 
@@ -32,12 +32,12 @@ const promisedMs = (rounds: number): number => 100 + 250 + rounds * (2000 + 100 
 /** Looks at one wait as it begins, and when it has lasted that long. */
 const after = (
   forMs: number,
-  handOffs: number,
+  takes: number,
   more: Partial<Picture> = {},
   it = waits()
 ): ReadonlyArray<string> => {
   assert.deepStrictEqual(it.look(pool(0, more), 1000), [])
-  return it.look(pool(forMs, more, handOffs), 1000 + forMs)
+  return it.look(pool(forMs, more, takes), 1000 + forMs)
 }
 
 describe("a wait", () => {

@@ -37,6 +37,9 @@ const calm: Times = {
 
 const mixedOnly: Stand = { ...stand, actors: { mixed: 8, slowReader: 0, neverReader: 0, slowLoris: 0 } }
 
+/** Those that never read have all buffers, and are not stuck for long: who comes behind them waits. */
+const short: Stand = { ...stand, actors: { mixed: 8, slowReader: 0, neverReader: 6, slowLoris: 0 } }
+
 const seconds = 1 / 60
 
 /** Each takes a few seconds; a machine that does much else at the same time may need longer. */
@@ -68,6 +71,7 @@ describe("a short soak", () => {
     readonly told: RegExp
     /** What can be seen at once ends the soak at once; the rest is seen at its end. */
     readonly atOnce: boolean
+    readonly stand?: Stand
     readonly times?: Times
   }
 
@@ -104,10 +108,19 @@ describe("a short soak", () => {
       atOnce: true
     },
     {
+      fault: "somebody waits longer than promised",
+      script: "./patientRelay.ts",
+      told: /the relay: .* at (rx|channel) has waited \d+ ms, more than the \d+ ms that it was promised/,
+      atOnce: true,
+      stand: short,
+      times: { ...calm, queueTimeoutMs: 500 }
+    },
+    {
       fault: "a buffer is not given back",
       script: "./leakyRelay.ts",
       told: /the relay: left, with nobody there: 1 buffers lent/,
-      atOnce: false
+      atOnce: false,
+      times: { ...calm, patienceMs: 1000 }
     },
     {
       fault: "an end is not passed on",
@@ -118,21 +131,22 @@ describe("a short soak", () => {
     }
   ]
 
-  for (const { atOnce, fault, script, times, told } of planted) {
+  for (const { atOnce, fault, script, stand = mixedOnly, times = calm, told } of planted) {
     it(`fails, with the seed, when ${fault}`, async () => {
       const lines: Array<string> = []
       const failures = await soak({
         minutes: atOnce ? 1 : seconds,
         seed,
-        stands: [mixedOnly],
-        times: times ?? calm,
+        stands: [stand],
+        times,
         loads: 1,
         relay: new URL(script, import.meta.url),
         print: (line) => lines.push(line)
       })
-      assert.match(failures.join("\n"), told)
-      assert.match(lines.join("\n"), new RegExp(`\nsoak: FAILED, --seed ${seed}\n`))
-      assert.notMatch(lines.join("\n"), /clean$/)
+      const text = lines.join("\n")
+      assert.match(failures.join("\n"), told, text)
+      assert.match(text, new RegExp(`\nsoak: FAILED, --seed ${seed}\n`))
+      assert.notMatch(text, /clean$/)
     }, patienceMs)
   }
 })

@@ -15,6 +15,8 @@ import { type Flow, Watched } from "./simulationWatch.ts"
 /** The relay looks at every connection so often. */
 export const sweepMs = 250
 const sampleMs = 1000
+/** What leaves the kernel is noticed of those that have been quiet for this part of `idleTimeout`, at the next sample. */
+const quietPart = 1 / 8
 const progressBytes = 64 * 1024
 const overdraftLimitBytes = 128 * 1024
 
@@ -142,11 +144,14 @@ export class Observer {
     }
   }
 
-  /** The wait that the stall policy promises, for those who wait for a relay alone with its pool. */
+  /**
+   * The wait that the stall policy promises, for those who wait for a relay alone with its pool. It grows with what others
+   * are lent meanwhile, whether handed on to them or, beside a waiter that is not entitled, simply taken.
+   */
   private waiting(flow: Flow, since: number, atMs: number, pool: PoolSnapshot, isOrdinary: boolean): void {
-    const { handOffs } = pool.counters
+    const { takes } = pool.counters
     if (flow.wait?.since !== since) {
-      flow.wait = { since, handOffs, isBounded: isOrdinary }
+      flow.wait = { since, takes, isBounded: isOrdinary }
       this.waits++
       if (isOrdinary) this.waitsBounded++
     }
@@ -155,16 +160,16 @@ export class Observer {
     this.longestWaitMs = Math.max(this.longestWaitMs, waitedMs)
     const { queueTimeoutMs, stallGraceMs } = this.script.relay
     this.unless(waitedMs <= queueTimeoutMs + sweepMs, "timeouts", "nobody waits longer than queueTimeout", { waitedMs })
-    const others = handOffs - flow.wait.handOffs
+    const lent = takes - flow.wait.takes
     const margin = Math.floor((flow.criticality === "rx" ? 3 : 1) * pool.reserve / 3)
-    const rounds = Math.floor(others / (pool.limit - margin)) + 1
+    const rounds = Math.floor(lent / (pool.limit - margin)) + 1
     const promisedMs = stallGraceMs + sweepMs + rounds * (this.slowestHoldMs + stallGraceMs + 2 * sweepMs)
     if (!flow.wait.isBounded) return
     this.nearestToBound = Math.max(this.nearestToBound, waitedMs / promisedMs)
     this.unless(waitedMs <= promisedMs, "waits", `a wait at ${flow.criticality} ends as the stall policy promises`, {
       waitedMs,
       promisedMs,
-      handOffs: others
+      lent
     })
   }
 
@@ -183,7 +188,9 @@ export class Observer {
       this.placed(flow)
     }
     const { idleTimeoutMs } = this.script.relay
-    const latestMs = idleTimeoutMs + sampleMs + 3 * sweepMs
+    const quietMs = idleTimeoutMs * quietPart
+    const noticedMs = quietMs + Math.min(sampleMs, quietMs) + sweepMs
+    const latestMs = idleTimeoutMs + noticedMs + 2 * sweepMs
     if (watched.isAborted || this.isOver(watched)) return
     this.unless(watched.idleMs <= latestMs, "timeouts", "who is idle for idleTimeout is reset", {
       idleMs: watched.idleMs
@@ -351,7 +358,7 @@ export class Observer {
       idleTimeoutMs
     })
     const looksMs = sampleMs + 2 * sweepMs
-    const fromMs = atMs - idleTimeoutMs * 7 / 8 + looksMs
+    const fromMs = atMs - idleTimeoutMs * (1 - quietPart) + looksMs
     const toMs = atMs - looksMs
     if (!samples || toMs <= fromMs) return
     const [request = 0, response = 0] = flows.map((flow) => flow.between(fromMs, toMs).delivered)

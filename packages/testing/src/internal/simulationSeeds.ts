@@ -104,6 +104,7 @@ const grainMoves: readonly [Movement, ...ReadonlyArray<Movement>] = [
   "transmit",
   "transmit",
   "deliverLate",
+  "deliverLate",
   "acknowledgeEnd",
   "tellReset",
   "read"
@@ -111,9 +112,11 @@ const grainMoves: readonly [Movement, ...ReadonlyArray<Movement>] = [
 
 const grainEvents = (dice: Dice, links: number): Array<Event> => {
   const kills = dice.oneIn(2)
-  const meddles = dice.oneIn(3)
+  const isShort = dice.oneIn(3)
+  const meddles = isShort || dice.oneIn(3)
   const atOnce = dice.between(1, links)
   const events = Array.from({ length: atOnce }, (_, link): Event => ({ does: "open", link }))
+  if (isShort) events.push({ does: "hold", criticality: dice.of("rx", "channel"), count: 5 })
   for (let at = dice.between(8, 30) * links; at > 0; at--) {
     const link = dice.below(links)
     const side = dice.side()
@@ -121,7 +124,8 @@ const grainEvents = (dice: Dice, links: number): Array<Event> => {
     if (chance < 12) events.push({ does: "write", link, side, bytes: dice.between(1, 100) })
     else if (chance < 62) {
       events.push({ does: "move", link, side, what: dice.of(...grainMoves), bytes: dice.between(1, 100) })
-    } else if (chance < 85) events.push({ does: "run", tasks: dice.between(1, 6) })
+    } else if (chance < 82) events.push({ does: "run", tasks: dice.between(1, 6) })
+    else if (chance < 85 && isShort) events.push({ does: "giveBack", count: 1 })
     else if (chance < 87) events.push({ does: "pass", ms: dice.magnitude(1000) })
     else if (chance < 90) events.push({ does: "end", link, side })
     else if (chance < 94) events.push({ does: "open", link })

@@ -10,7 +10,8 @@ interface Mark {
 
 interface Wait {
   readonly since: number
-  readonly handOffs: number
+  /** Buffers that the pool had lent before. */
+  readonly takes: number
   isBounded: boolean
 }
 
@@ -136,7 +137,8 @@ export class Watched {
     }
     if (moved !== this.moved) {
       this.movedAt = atMs
-      this.waitedMs = this.waits = 0
+      this.waitedMs = 0
+      this.waits = this.flows.filter(({ isListed }) => isListed).length
     }
     if (moved !== this.moved || fell !== this.fell) this.idleMs = 0
     this.moved = moved

@@ -4,7 +4,6 @@ import type { Script } from "@headgate/testing/RelaySimulation"
 export const corpus: ReadonlyArray<{ readonly law: string; readonly found: string; readonly script: Script }> = [
   {
     law: "waits",
-    // Seed 374.
     found:
       "a buffer that was filled up again before it was empty never went to who waited, however well its reader read",
     script: {

@@ -16,6 +16,7 @@ import {
   send,
   settled,
   turn,
+  turns,
   world
 } from "./world.ts"
 
@@ -324,6 +325,35 @@ describe("stall policy", () => {
         link.client.accept()
       }
     }).pipe(settled, Effect.provide(world({ limit: 2, reserve: 1, bufferSize: 1000 }))))
+
+  it.effect("bytes in the overdraft stay there until the buffer is empty, when others wait for one", () =>
+    Effect.gen(function*() {
+      const overdrawn = [
+        yield* connect({ client: { sendBuffer: 100 } }),
+        yield* connect({ client: { sendBuffer: 100 } })
+      ]
+      const waiting = yield* connect()
+      for (const { target } of [...overdrawn, waiting]) {
+        send(target, 6000)
+        target.arrive()
+        target.deliver()
+      }
+      assert.strictEqual((yield* BufferPool.snapshot).classes.channel.waiting, 1)
+      for (let writes = 1; !answered(waiting); writes++) {
+        assert.isAtMost(writes, 11)
+        for (const { client } of overdrawn) {
+          client.accept()
+          client.transmit()
+        }
+        yield* turns(2)
+      }
+      for (const link of [...overdrawn, waiting]) {
+        checkContract(link)
+        link.target.host.reset()
+        link.target.tellReset()
+        link.client.accept()
+      }
+    }).pipe(settled, Effect.provide(world({ limit: 2, reserve: 1, bufferSize: 1000, relay: { turnBytes: 100 } }))))
 
   it.effect("it acts although buffers are handed to others all the time", () =>
     Effect.gen(function*() {
