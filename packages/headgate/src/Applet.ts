@@ -98,15 +98,12 @@ export const make = <E, R>(
       }
       return Effect.void
     }
-    yield* entity.start({
-      name,
-      scheduler,
-      run,
-      beforeRun: () =>
-        channel.beforeRun()
-    }, yield* Effect.scope)
+    // Nothing to do before a run: it collects its grant at once, so none is left to pass on.
+    yield* entity.start({ name, scheduler, run }, yield* Effect.scope)
     entity.wakeUnsafe("init")
-    if (channel.ended) entity.endUnsafe()
+    if (channel.ended) {
+      entity.endUnsafe()
+    }
     return Object.assign(entity, { channel })
   }))
 

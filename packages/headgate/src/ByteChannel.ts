@@ -79,10 +79,10 @@ export const tryAlloc = (
   Effect.uninterruptible(
     Effect.withFiber((fiber): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed, Scope.Scope> => {
       const mine = toFill(channel, fiber)
-      const door = mine.tryAllocUnsafe()
+      const isOpen = mine.tryAllocUnsafe()
       if (mine.buffer !== undefined) return untilClosed(mine, mine.buffer)
       return Effect.fail(
-        door === "closed" ? new PoolClosed({ pool: mine.pool.name }) : mine.pool.unavailableUnsafe(mine.criticality)
+        isOpen ? mine.pool.unavailableUnsafe(mine.criticality) : new PoolClosed({ pool: mine.pool.name })
       )
     })
   )

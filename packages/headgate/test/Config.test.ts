@@ -3,7 +3,7 @@
  * there is no memory for the buffers that the options promise.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, ConfigProvider, Context, Effect, Exit, Fiber, Layer } from "effect"
+import { Cause, ConfigProvider, Context, Effect, Exit, Fiber, Layer, Result } from "effect"
 import {
   AllocationFailed,
   AppletScheduler,
@@ -74,6 +74,9 @@ const rows: ReadonlyArray<readonly [field: string, value: unknown, rule: string]
   ["leakThreshold", true, aDuration],
   ["runQueueDepth", 0, atLeast(1)],
   ["name", "", "must be a text that is not empty"],
+  ["name", 7, "must be a text that is not empty"],
+  ["maxWaiting", "8", aMaximum],
+  ["ageAfter", {}, aDuration],
   ["trackOrigins", "yes", aBoolean],
   ["wipe", 1, aBoolean],
   ["debug", "true", aDebug],
@@ -151,6 +154,20 @@ describe("a good option", () => {
       assert.deepStrictEqual(yield* seen({ limit: 3 }), [3, 2, 65536, 3])
       assert.deepStrictEqual(yield* seen({ limit: 9, reserve: 8, bufferSize: 1, prealloc: 9 }), [9, 8, 1, 9])
     }))
+
+  it.effect("may be at the very edge of what its rule allows", () =>
+    Effect.gen(function*() {
+      const edges: ReadonlyArray<Headgate.HeadgateOptions> = [
+        { maxWaiting: 0 },
+        { maxWaiting: Infinity },
+        { prealloc: 0 },
+        { reserve: 1 },
+        { runQueueDepth: 1 },
+        { ageAfter: "Infinity", leakThreshold: 0.5 },
+        { ageAfter: 1_000_000n, leakThreshold: "1 millis" }
+      ]
+      for (const options of edges) assert.strictEqual(yield* problemsOfLayer(Headgate.layer(options)), "accepted")
+    }))
 })
 
 describe("resize", () => {
@@ -186,6 +203,7 @@ describe("options from the environment", () => {
     ["HEADGATE_LIMIT", "0", atLeast(2)],
     ["HEADGATE_LIMIT", "-8", atLeast(2)],
     ["HEADGATE_LIMIT", "2.5", atLeast(2)],
+    ["HEADGATE_LIMIT", "2.25", atLeast(2)],
     ["HEADGATE_LIMIT", "many", "must be a number"],
     ["HEADGATE_LIMIT", "0x10", "must be a number"],
     ["HEADGATE_LIMIT", "1e3", "must be a number"],
@@ -240,8 +258,26 @@ describe("options from the environment", () => {
       assert.strictEqual(failed.message.split("\n").length, 2)
     }))
 
+  it.effect("are not said not to fit to one that is wrong by itself", () =>
+    Effect.gen(function*() {
+      const wrong = yield* problemsOfLayer(
+        fromEnv({ HEADGATE_LIMIT: "1", HEADGATE_RESERVE: "5", HEADGATE_PREALLOC: "9", HEADGATE_WIPE: "maybe" })
+      )
+      assert.deepStrictEqual(wrong, [
+        { field: "HEADGATE_LIMIT", value: "1", rule: atLeast(2) },
+        { field: "HEADGATE_WIPE", value: "maybe", rule: aBoolean }
+      ])
+    }))
+
   it.effect("must fit together, too", () =>
     Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* problemsOfLayer(fromEnv({ HEADGATE_LIMIT: "4", HEADGATE_RESERVE: "4", HEADGATE_PREALLOC: "5" })),
+        [
+          { field: "HEADGATE_RESERVE", value: 4, rule: "must be below limit (4)" },
+          { field: "HEADGATE_PREALLOC", value: 5, rule: "must not exceed limit (4)" }
+        ]
+      )
       const problems = yield* problemsOfLayer(fromEnv({ HEADGATE_LIMIT: "8", HEADGATE_RESERVE: "8" }))
       assert.deepStrictEqual(
         typeof problems === "string" ? problems : problems.map(({ rule, value }) => [value, rule]),
@@ -288,6 +324,52 @@ describe("options from the environment", () => {
       )
       assert.isTrue(Object.values(options).every((value) => value === undefined))
     }))
+})
+
+describe("a text", () => {
+  const parsed = <A>(parse: (text: string) => Result.Result<A, string>, texts: ReadonlyArray<string>) =>
+    texts.map((text) => Result.match(parse(text), { onFailure: (rule) => rule, onSuccess: String }))
+
+  it("is a size with or without a unit and spaces, of any number of digits, if it is whole bytes", () => {
+    const sizes = ["65536", "64KiB", " 64 KiB ", "1.25 MiB", "12 B", "0.5 kB", "3 MB", "2 GB", "1 GiB", "-1"]
+    assert.deepStrictEqual(parsed(HeadgateConfig.parseSize, sizes), [
+      "65536",
+      "65536",
+      "65536",
+      "1310720",
+      "12",
+      "500",
+      "3000000",
+      "2000000000",
+      "1073741824",
+      "-1"
+    ])
+    const none = ["", "KiB", "x64", "64 KiB/s", "64 KiB 2", "6 4", "1. KiB", ".5 KiB", "64 kib", "1e3"]
+    assert.deepStrictEqual(parsed(HeadgateConfig.parseSize, none), none.map(() => aSizeText))
+    const broken = ["0.3 B", "1.0001 KiB", "99999999 GiB"]
+    assert.deepStrictEqual(
+      parsed(HeadgateConfig.parseSize, broken),
+      broken.map(() => "must be a whole number of bytes")
+    )
+  })
+
+  it("is a duration with a short or a long unit, of any number of digits, or Infinity", () => {
+    const durations = ["250 millis", "250ms", " 15  s ", "1.25s", "2m", "10 min", "12h", "3 d", "5 seconds", "Infinity"]
+    assert.deepStrictEqual(parsed(HeadgateConfig.parseDuration, durations), [
+      "250 millis",
+      "250 millis",
+      "15000 millis",
+      "1250 millis",
+      "120000 millis",
+      "600000 millis",
+      "43200000 millis",
+      "259200000 millis",
+      "5000 millis",
+      "Infinity"
+    ])
+    const none = ["", "s", "x5 s", "5 s/2", "5 s 2", "1. s", "5 constructor", "soon"]
+    assert.deepStrictEqual(parsed(HeadgateConfig.parseDuration, none), none.map(() => aTime))
+  })
 })
 
 describe("memory that cannot be had", () => {

@@ -1,6 +1,6 @@
 /** What is equal only to itself, and what a pool refuses to mix up. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Equal, Exit, Fiber, HashSet, Logger, Scope } from "effect"
+import { Deferred, Effect, Equal, Exit, Fiber, Hash, HashSet, Logger, Scope } from "effect"
 import { BufferPool, ByteChannel, ByteStream, Headgate, Task } from "headgate"
 import { inspect } from "node:util"
 
@@ -20,6 +20,30 @@ describe("entities, channels and waiters", () => {
       assert.strictEqual(HashSet.size(HashSet.make(...waiters, ...waiters)), 2)
       assert.strictEqual(HashSet.size(HashSet.make(...streams, ...streams)), 2)
       assert.isFalse(Equal.equals(streams[0].request, streams[1].request))
+    }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options))))
+
+  it.effect("are printed the same way everywhere: an entity as what it does now, a pool as its numbers", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const task = yield* Task.make(() => Deferred.await(gate), { name: "zip" })
+      const printed = () => [JSON.stringify(task), String(task), inspect(task)]
+      const as = (state: string) => Array.from({ length: 3 }, () => `{"entity":"zip","state":"${state}"}`)
+      assert.deepStrictEqual(printed(), as("waiting"))
+      yield* Headgate.Stepper.runTasks
+      assert.deepStrictEqual(printed(), as("running"))
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(printed(), as("waiting"))
+      yield* task.end
+      assert.deepStrictEqual(printed(), as("ended"))
+      const pool = yield* BufferPool
+      assert.strictEqual(String(pool), "{\"pool\":\"default\",\"limit\":2,\"allocated\":2,\"used\":0,\"queued\":0}")
+      const waiter = pool.waitQueue.waiter({ target: Object.create(null), criticality: "rx", wake: () => true })
+      assert.strictEqual(
+        inspect(waiter),
+        "{\"pool\":\"default\",\"target\":\"a target without a name\",\"criticality\":\"rx\",\"state\":\"idle\"}"
+      )
+      for (const one of [task, pool, waiter]) assert.strictEqual(Hash.hash(one), Hash.hash(one))
+      for (const one of [task, pool, waiter]) assert.isNumber(Hash.hash(one))
     }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options))))
 
   it.effect("are printed as their state, while somebody waits", () =>

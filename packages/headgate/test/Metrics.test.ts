@@ -45,6 +45,7 @@ describe("publish", () => {
     Effect.gen(function*() {
       yield* BufferPool.withBuffer("rx", () => Effect.void)
       assert.strictEqual((yield* scraped).size, 0)
+      assert.isUndefined(yield* HeadgateMetrics.publish)
     }).pipe(Effect.provide(Headgate.layerManual({ limit: 4 })), isolated))
 
   it.effect("sets each gauge and each counter to the number of this moment", () =>
@@ -143,7 +144,7 @@ describe("publish", () => {
 })
 
 describe("names and labels", () => {
-  it.effect("are these, in Prometheus' style, each once per set of labels", () =>
+  it.effect("are these, in Prometheus' style, each once per set of labels, with this help", () =>
     Effect.gen(function*() {
       const samples = yield* HeadgateMetrics.samples
       const keys = samples.map(({ labels, name }) => key(name, labels))
@@ -152,32 +153,32 @@ describe("names and labels", () => {
         assert.match(name, /^headgate_[a-z_]+$/)
         assert.strictEqual(name.endsWith("_total"), type === "counter")
       }
-      assert.deepStrictEqual([...new Set(samples.map(({ name }) => name))].sort(), [
-        "headgate_buffer_size_bytes",
-        "headgate_buffers_allocated",
-        "headgate_buffers_free",
-        "headgate_buffers_high_water",
-        "headgate_buffers_lent",
-        "headgate_buffers_limit",
-        "headgate_buffers_reserve",
-        "headgate_buffers_used",
-        "headgate_creations_failed_total",
-        "headgate_declined_total",
-        "headgate_entities",
-        "headgate_entities_failed_total",
-        "headgate_hand_offs_total",
-        "headgate_leaks_total",
-        "headgate_misuse_total",
-        "headgate_oldest_wait_seconds",
-        "headgate_passed_on_total",
-        "headgate_refused_total",
-        "headgate_run_queue_length",
-        "headgate_runs_total",
-        "headgate_takes_total",
-        "headgate_unavailable_total",
-        "headgate_wait_seconds_total",
-        "headgate_waiting",
-        "headgate_wakes_thrown_total"
+      assert.deepStrictEqual([...new Map(samples.map(({ help, name }) => [name, help]))].sort(), [
+        ["headgate_buffer_size_bytes", "Bytes of one buffer"],
+        ["headgate_buffers_allocated", "Buffers that exist"],
+        ["headgate_buffers_free", "Buffers that may still be lent, existing or not"],
+        ["headgate_buffers_high_water", "Most buffers lent at one time"],
+        ["headgate_buffers_lent", "Buffers lent, per class"],
+        ["headgate_buffers_limit", "Buffers at most"],
+        ["headgate_buffers_reserve", "Buffers that only the more critical classes may use"],
+        ["headgate_buffers_used", "Buffers lent"],
+        ["headgate_creations_failed_total", "Buffers that could not be created"],
+        ["headgate_declined_total", "Grants declined by their waiter"],
+        ["headgate_entities", "Entities that have not ended"],
+        ["headgate_entities_failed_total", "Entities that ended by a failure"],
+        ["headgate_hand_offs_total", "Buffers handed to a waiter"],
+        ["headgate_leaks_total", "Leases reported as too old"],
+        ["headgate_misuse_total", "Broken promises of callers"],
+        ["headgate_oldest_wait_seconds", "Longest wait so far, per class"],
+        ["headgate_passed_on_total", "Grants that went on to the next, not collected"],
+        ["headgate_refused_total", "Fibers that were not let wait"],
+        ["headgate_run_queue_length", "Entities queued to run"],
+        ["headgate_runs_total", "Runs started"],
+        ["headgate_takes_total", "Buffers lent since the start"],
+        ["headgate_unavailable_total", "Takes that found no buffer and did not wait"],
+        ["headgate_wait_seconds_total", "Time that granted waiters had waited"],
+        ["headgate_waiting", "Waiters queued, per class"],
+        ["headgate_wakes_thrown_total", "Wakes that threw"]
       ])
       const classes = samples.filter(({ name }) => name === "headgate_waiting").map(({ labels }) => labels)
       assert.deepStrictEqual(

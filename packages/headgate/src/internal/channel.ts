@@ -83,16 +83,17 @@ export class Channel extends Identity implements Holder, RunPin {
     return "held"
   }
 
-  /** As `allocUnsafe`, without queueing. */
-  tryAllocUnsafe(): "held" | "unavailable" | "closed" {
+  /** As `allocUnsafe`, without queueing; false if the pool (or the stream) has closed. */
+  tryAllocUnsafe(): boolean {
     touch()
-    if (this.ended || this.pool.isClosedUnsafe()) return "closed"
+    if (this.ended || this.pool.isClosedUnsafe()) return false
     if (this.lease === undefined && this.waiter.state !== "granted") {
       const buffer = this.pool.tryTakeUnsafe(this.criticality)
-      if (buffer === undefined) return "unavailable"
+      if (buffer === undefined) return true
       this.attach(buffer)
     }
-    return this.allocUnsafe() === "held" ? "held" : "unavailable"
+    this.allocUnsafe()
+    return true
   }
 
   releaseUnsafe(): boolean {

@@ -249,7 +249,7 @@ export class Gate {
     touch()
     this.favoured = at
     const margins = this.ordinaryMargins
-    this.table = at === undefined ? [0, 1, 2, 3] : [0, 1, 2, 3].sort((a, b) => rank(a, at) - rank(b, at))
+    this.table = [0, 1, 2, 3].sort((a, b) => rank(a, at) - rank(b, at))
     this.margins = at === undefined ? margins : margins.map((own, l) => l === 0 || l > at ? own : margins[at]!)
     this.offer()
     this.settle()
@@ -378,7 +378,6 @@ export class Gate {
   }
 
   private enqueue(waiter: Waiter): void {
-    unlink(waiter)
     waiter.state = "queued"
     waiter.since = this.options.now()
     if (waiter.isFiber) this.fibersQueued[waiter.level]!++
@@ -557,4 +556,5 @@ export class Gate {
   }
 }
 
-const rank = (at: number, favoured: number): number => at === 0 ? -1 : at === favoured ? 0 : at
+/** The favoured level stands beside `tx`, and behind it, for sorting is stable. */
+const rank = (at: number, favoured: number | undefined): number => at === favoured ? 0 : at

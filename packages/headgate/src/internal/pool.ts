@@ -210,7 +210,7 @@ export class PoolImpl extends Identity implements Lender {
     if (lease.pins === 0) throw this.misuse("a buffer was unpinned that nothing pins")
     lease.pins--
     this.gate.unpin(lease.area)
-    if (lease.live) lease.holder?.maybeEmpty(lease)
+    lease.holder?.maybeEmpty(lease)
   }
 
   toJSON() {

@@ -87,6 +87,45 @@ describe("a head that has waited for ageAfter", () => {
       )
     }))
 
+  it.effect("is favoured after that time, whatever it is, and whoever comes in the pause after a window likewise", () =>
+    manual(
+      { limit: 3, reserve: 1, ageAfter: "1700 millis" },
+      Effect.gen(function*() {
+        const pool = yield* BufferPool
+        yield* rested
+        const held = yield* hold(3)
+        const first = patient(pool, "rx", "first", [])
+        pool.waitQueue.takeOrWaitUnsafe(first)
+        yield* TestClock.adjust(1699)
+        expect(yield* favoured).toBe("nobody")
+        yield* TestClock.adjust(1)
+        expect(yield* favoured).toBe("rx")
+        for (const buffer of held.slice(0, 2)) pool.giveBackUnsafe(buffer)
+        expect(first.state).toBe("granted")
+        yield* TestClock.adjust(250)
+        expect(yield* favoured).toBe("nobody")
+        yield* TestClock.adjust(1000)
+        pool.waitQueue.takeOrWaitUnsafe(patient(pool, "rx", "second", []))
+        yield* TestClock.adjust(1699)
+        expect(yield* favoured).toBe("nobody")
+        yield* TestClock.adjust(1)
+        expect(yield* favoured).toBe("rx")
+      })
+    ))
+
+  it.effect("as long as another is favoured if it is at rx", () =>
+    manual(
+      {},
+      Effect.gen(function*() {
+        const pool = yield* BufferPool
+        yield* rested
+        yield* hold(4)
+        for (const at of ["endpoint", "rx"] as const) pool.waitQueue.takeOrWaitUnsafe(patient(pool, at, at, []))
+        yield* TestClock.adjust("1 second")
+        expect(yield* favoured).toBe("rx")
+      })
+    ))
+
   it.effect("longest is favoured, of the two classes", () =>
     manual(
       {},

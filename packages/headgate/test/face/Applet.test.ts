@@ -6,6 +6,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Applet from "headgate/Applet"
@@ -17,7 +18,7 @@ import * as ByteStream from "headgate/ByteStream"
 import { BufferMisuse } from "headgate/PoolError"
 import { Stepper } from "headgate/Stepper"
 import { TaskScheduler } from "headgate/TaskScheduler"
-import { causeOf, give, hold, manual, must, patient, row, start } from "./harness.ts"
+import { causeOf, give, hold, manual, must, patient, row, start, stepped } from "./harness.ts"
 
 /** A stream whose response an applet fills; it counts its own runs, and does nothing. */
 const host = (runs: Array<string> = []) =>
@@ -188,6 +189,20 @@ describe("an applet that says", () => {
       })
     ))
 
+  it.effect("nothing any more, for it was ended, gives back what somebody else allocated for it and left empty", () =>
+    manual(
+      {},
+      Effect.gen(function*() {
+        const stream = yield* host()
+        const applet = yield* scripted(stream.response, [])
+        expect(applet.channel).toBe(stream.response)
+        yield* Stepper.settle
+        expect([ByteChannel.allocUnsafe(stream.response), yield* row]).toEqual(["held", [1, 3, 0, 0]])
+        yield* applet.end
+        expect(yield* row).toEqual([0, 4, 0, 0])
+      })
+    ))
+
   it.effect("done while queued for a buffer leaves the queue", () =>
     manual(
       {},
@@ -262,9 +277,55 @@ describe("attaching", () => {
         expect(ByteChannel.allocUnsafe(stream.response)).toBe("queued")
         yield* give(held[0])
         expect(yield* row).toEqual([3, 1, 0, 0])
-        expect((yield* (yield* BufferPool).snapshot).counters).toMatchObject({ declined: 1, passedOn: 1 })
+        expect((yield* (yield* BufferPool).snapshot).counters).toMatchObject({
+          declined: 1,
+          passedOn: 1,
+          wakesThrown: 0
+        })
       })
     ))
+
+  it.effect("before there is an applet, its channel is printed, and wakes nobody", () =>
+    manual(
+      {},
+      Effect.gen(function*() {
+        const stream = yield* host()
+        yield* Stepper.settle
+        stream.response.wakeFillerUnsafe("io")
+        expect(yield* Stepper.settle).toBe(0)
+        expect(String(stream.response)).toBe("the applet to come of host")
+        expect(JSON.parse(JSON.stringify(stream.response))).toEqual({
+          stream: "host",
+          side: "response",
+          criticality: "endpoint",
+          filler: "the applet to come of host",
+          waiter: "idle"
+        })
+      })
+    ))
+
+  it("and a stream that ends between any two operations of its applet's making ends the applet", () => {
+    for (let steps = 0; steps < 30; steps++) {
+      const { fork, pool, run, scheduler, scope } = stepped({ limit: 2, reserve: 1 })
+      const services = Layer.mergeAll(TaskScheduler.layer(), AppletScheduler.layer(), Layer.succeed(BufferPool, pool))
+      const context = run(Scope.provide(Effect.orDie(Layer.build(services)), scope))
+      const here = <A, E>(effect: Effect.Effect<A, E, BufferPool | TaskScheduler | AppletScheduler | Scope.Scope>) =>
+        Scope.provide(Effect.provideContext(effect, context), scope)
+      const stream = run(here(host()))
+      const applet = fork(here(Applet.make({ channel: stream.response, run: () => Effect.void })))
+      for (let step = 0; step < steps; step++) scheduler.step()
+      stream.endUnsafe()
+      scheduler.drain()
+      const made = applet.pollUnsafe()
+      expect(causeOf(made), `after ${steps} steps`).toBe("success")
+      if (made !== undefined && Exit.isSuccess(made)) {
+        const end = fork(made.value.await)
+        scheduler.drain()
+        expect(causeOf(end.pollUnsafe()), `after ${steps} steps`).toBe("success")
+      }
+      expect(run(pool.snapshot).used).toBe(0)
+    }
+  })
 
   it.effect("to a stream that has already ended ends the applet: it ends with its stream", () =>
     manual(

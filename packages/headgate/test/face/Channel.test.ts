@@ -132,8 +132,34 @@ describe("a run that finds no buffer", () => {
         )
         yield* Stepper.settle
         expect(outcomes).toEqual([expect.any(BufferUnavailable)])
-        expect(outcomes[0]).toMatchObject({ criticality: "rx", limit: 4, used: 4, reserve: 1, queued: 0 })
+        expect(outcomes[0]).toMatchObject({
+          criticality: "rx",
+          limit: 4,
+          used: 4,
+          reserve: 1,
+          queued: 0,
+          cause: undefined
+        })
         expect(yield* row).toEqual([4, 0, 0, 0])
+      })
+    ))
+
+  it.effect("with tryAlloc has one buffer at most: asked again, it is the same", () =>
+    manual(
+      {},
+      Effect.gen(function*() {
+        const outcomes: Array<unknown> = []
+        yield* once((self) =>
+          Effect.gen(function*() {
+            const [first, second] = [
+              yield* ByteChannel.tryAlloc(self.request),
+              yield* ByteChannel.tryAlloc(self.request)
+            ]
+            outcomes.push(first === second, yield* row)
+          })
+        )
+        yield* Stepper.settle
+        expect([outcomes, yield* row]).toEqual([[true, [1, 3, 0, 0]], [0, 4, 0, 0]])
       })
     ))
 
@@ -343,6 +369,41 @@ describe("what pins the buffer of a channel", () => {
         )
         yield* Stepper.runTasks
         expect([...seen, yield* row]).toEqual([[1, 3, 0, 0], true, [0, 4, 0, 0], [1, 3, 0, 0], [0, 4, 0, 0]])
+      })
+    ))
+
+  it.effect("the run that allocated it: nobody else's release gives it back, and asking for it again does not either", () =>
+    manual(
+      {},
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const stream = yield* once((self) =>
+          Effect.suspend(() => {
+            const doors = [ByteChannel.allocUnsafe(self.response), ByteChannel.allocUnsafe(self.response)]
+            expect([doors, self.response.buffer?.room]).toEqual([["held", "held"], 16])
+            return Deferred.await(gate)
+          })
+        )
+        yield* Stepper.runTasks
+        expect([ByteChannel.releaseUnsafe(stream.response), yield* row]).toEqual([false, [1, 3, 0, 0]])
+        yield* Deferred.succeed(gate, undefined)
+        expect(yield* row).toEqual([0, 4, 0, 0])
+      })
+    ))
+
+  it.effect("not the run of another entity that called allocUnsafe: what it releases goes back at once", () =>
+    manual(
+      {},
+      Effect.gen(function*() {
+        const stream = yield* once(() => Effect.void)
+        const seen: Array<unknown> = []
+        yield* Task.make(() =>
+          Effect.sync(() => {
+            seen.push(ByteChannel.allocUnsafe(stream.response), ByteChannel.releaseUnsafe(stream.response))
+          })
+        )
+        yield* Stepper.runTasks
+        expect([seen, yield* row]).toEqual([["held", true], [0, 4, 0, 0]])
       })
     ))
 
@@ -594,7 +655,7 @@ describe("the end of a stream", () => {
         yield* stream.end
         expect(ByteChannel.allocUnsafe(stream.request)).toBe("closed")
         for (const door of doors) {
-          expect(yield* Effect.flip(Effect.scoped(door(stream.response)))).toBeInstanceOf(PoolClosed)
+          expect(yield* Effect.flip(Effect.scoped(door(stream.response)))).toEqual(new PoolClosed({ pool: "default" }))
         }
         expect(yield* row).toEqual([0, 4, 0, 0])
       })
@@ -684,6 +745,21 @@ describe("in a run nothing waits, so a run", () => {
         yield* Stepper.settle
         expect(causeOf(waiting.pollUnsafe())).toBe("running")
         expect(yield* row).toEqual([4, 0, 1, 0])
+      })
+    ))
+})
+
+describe("a pool of somebody else's", () => {
+  it.effect("that hands out what is no buffer of its own is refused in words", () =>
+    manual(
+      {},
+      Effect.gen(function*() {
+        const pool = yield* BufferPool
+        const waitQueue = { ...pool.waitQueue, takeOrWaitUnsafe: () => "full" as const }
+        const stream = yield* Effect.provideService(once(() => Effect.void), BufferPool, { ...pool, waitQueue })
+        expect(() => ByteChannel.allocUnsafe(stream.response)).toThrow(
+          new TypeError("a pool handed out what is not its own buffer: full")
+        )
       })
     ))
 })

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { BufferPool } from "headgate/BufferPool"
@@ -163,4 +164,18 @@ describe("closing a pool", () => {
         expect(yield* pool.snapshot).toEqual(before)
         expect(before).toMatchObject({ limit: 4, allocated: 2, used: 2, closed: true })
       })))
+
+  it.live("tells everybody, more than one turn tells, though nothing else happens any more", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const pool = yield* Scope.provide(BufferPool.make({ name: "turns", limit: 2, reserve: 1, bufferSize: 16 }), scope)
+      const held = [must(pool.tryTakeUnsafe("tx")), must(pool.tryTakeUnsafe("tx"))]
+      const waiting = yield* Effect.forEach(
+        Array.from({ length: 200 }),
+        () => start(Effect.exit(pool.withBuffer("tx", () => Effect.void)))
+      )
+      yield* Scope.close(scope, Exit.void)
+      for (const fiber of waiting) expect(tagOf(yield* Fiber.join(fiber))).toBe("PoolClosed")
+      for (const buffer of held) pool.giveBackUnsafe(buffer)
+    }).pipe(Effect.scoped))
 })

@@ -1,5 +1,5 @@
 /** Who runs when: wake order, the depth of a turn, and the two queues beside each other. */
-import { describe, expect, it } from "@effect/vitest"
+import { describe, expect, it, vi } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +11,7 @@ import * as ByteStream from "headgate/ByteStream"
 import { Stepper } from "headgate/Stepper"
 import * as Task from "headgate/Task"
 import { TaskScheduler } from "headgate/TaskScheduler"
-import { manual, must, StepScheduler } from "./harness.ts"
+import { causeOf, manual, must, StepScheduler } from "./harness.ts"
 
 const named = (order: Array<string>, name: string, body: (self: Task.Self) => void = () => {}) =>
   Task.make((self) =>
@@ -90,6 +90,28 @@ describe("the stepper", () => {
         expect([yield* Stepper.settle, order.length, yield* Stepper.settle]).toEqual([5, 5, 0])
       })
     ))
+})
+
+describe("a program that never rests", () => {
+  it.effect.each(
+    [[1_000_000, "1000000"], [Infinity, "settle took more than 1000000 steps: something never rests"]] as const
+  )(
+    "is given up after a million steps: here it takes %s",
+    ([steps, outcome]) =>
+      manual(
+        {},
+        Effect.gen(function*() {
+          let started = 0
+          const place = (yield* TaskScheduler).runnable(() => {
+            place.finishedUnsafe()
+            if (++started < steps) place.wakeUnsafe("other")
+          })
+          place.wakeUnsafe("init")
+          const exit = yield* Effect.exit(Stepper.settle)
+          expect(Exit.isSuccess(exit) ? String(exit.value) : causeOf(exit)).toContain(outcome)
+        })
+      )
+  )
 })
 
 describe("a place of one's own in a run queue", () => {
@@ -184,6 +206,58 @@ describe("a turn", () => {
     expect(order).toEqual(["a", "b", "c", "d"])
     await macrotask()
     expect(order).toEqual(["a", "b", "c", "d", "e"])
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  })
+
+  it("of the default scheduler counts what earlier microtasks of it have started", async () => {
+    const scope = Scope.makeUnsafe()
+    const order: Array<string> = []
+    const context = await Effect.runPromise(
+      Layer.buildWithScope(Layer.orDie(TaskScheduler.layer({ runQueueDepth: 2 })), scope)
+    )
+    const wake = (name: string) => {
+      const place = Context.get(context, TaskScheduler).runnable(() => {
+        order.push(name)
+        place.finishedUnsafe()
+      })
+      place.wakeUnsafe("io")
+    }
+    const microtasks = async () => {
+      for (let i = 0; i < 10; i++) await Promise.resolve()
+    }
+    wake("a")
+    await microtasks()
+    for (const name of ["b", "c", "d"]) wake(name)
+    await microtasks()
+    expect(order).toEqual(["a", "b"])
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    expect(order).toEqual(["a", "b", "c", "d"])
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  })
+
+  it("where there is no setImmediate is the scheduler's own", async () => {
+    const scope = Scope.makeUnsafe()
+    const order: Array<string> = []
+    vi.stubGlobal("setImmediate", undefined)
+    try {
+      const context = await Effect.runPromise(
+        Layer.buildWithScope(Layer.orDie(TaskScheduler.layer({ runQueueDepth: 1 })), scope)
+      )
+      const all = ["a", "b", "c"].map((name) =>
+        new Promise<void>((resolve) => {
+          const place = Context.get(context, TaskScheduler).runnable(() => {
+            order.push(name)
+            place.finishedUnsafe()
+            resolve()
+          })
+          place.wakeUnsafe("io")
+        })
+      )
+      await Promise.all(all)
+    } finally {
+      vi.unstubAllGlobals()
+    }
+    expect(order).toEqual(["a", "b", "c"])
     await Effect.runPromise(Scope.close(scope, Exit.void))
   })
 })

@@ -4,13 +4,14 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { Stepper } from "headgate/Stepper"
 import * as Task from "headgate/Task"
 import { TaskScheduler } from "headgate/TaskScheduler"
 import type { WakeReason } from "headgate/WakeReason"
-import { causeOf, logged, manual, must, start } from "./harness.ts"
+import { causeOf, logged, manual, must, start, stepped } from "./harness.ts"
 
 /** `[queued, entities, starts, failed]` */
 const counts = Effect.gen(function*() {
@@ -125,6 +126,19 @@ describe("a task is woken", () => {
         expect(runs).toBeGreaterThan(20)
       })
     ))
+})
+
+it("a task started before its fiber first slept runs once, with the reason, wherever the yields fall", () => {
+  for (let maxOps = 3; maxOps < 20; maxOps++) {
+    for (const pick of [0, 1, 2, 3, 5, 7]) {
+      const { fork, run, scheduler, scope } = stepped({ limit: 2, reserve: 1 }, maxOps)
+      const runs: Array<string> = []
+      const tasks = run(Scope.provide(Effect.orDie(Layer.build(TaskScheduler.layer())), scope))
+      fork(Scope.provide(Effect.provideContext(noting(runs), tasks), scope))
+      while (scheduler.step(pick)) { /* the picked task, until none is left */ }
+      expect(runs, `at ${maxOps} operations, pick ${pick}`).toEqual(["init"])
+    }
+  }
 })
 
 describe("a task ends", () => {

@@ -25,7 +25,8 @@ import {
   patient,
   type Pool,
   row,
-  start
+  start,
+  stepped
 } from "./harness.ts"
 
 const lawful = (pool: Pool): void => {
@@ -322,6 +323,41 @@ describe("inside a run nobody waits", () => {
           expect(cause).toContain(`asks for one at "${inner}" (margin ${inner === "rx" ? 3 : 1})`)
         }
         expect(yield* row).toEqual([0, 6, 0, 0])
+      })
+    ))
+})
+
+it("a buffer that comes back between a fiber's try and its wait is its own, wherever the yields fall", () => {
+  for (const pick of [0, 1]) {
+    for (let steps = 0; steps < 12; steps++) {
+      const { fork, pool, run, scheduler } = stepped({ limit: 2, reserve: 1 })
+      const held = [must(pool.tryTakeUnsafe("tx")), must(pool.tryTakeUnsafe("tx"))]
+      const fiber = fork(pool.withBuffer("tx", ({ size }) => Effect.succeed(size)))
+      for (let step = 0; step < steps; step++) scheduler.step()
+      pool.giveBackUnsafe(must(held[0]))
+      while (scheduler.step(pick)) { /* the fiber first, or the wake that it has not come to wait for yet */ }
+      expect(fiber.pollUnsafe(), `after ${steps} steps, pick ${pick}`).toEqual(Exit.succeed(8))
+      expect(run(pool.snapshot)).toMatchObject({ used: 1, waiting: [], counters: { passedOn: 0, wakesThrown: 0 } })
+    }
+  }
+})
+
+describe("a fiber that holds several buffers", () => {
+  it.effect("and gave back the last is still held, with debug, to the order of those before it", () =>
+    manual(
+      { limit: 9, reserve: 3 },
+      Effect.gen(function*() {
+        const pool = yield* BufferPool
+        const nested = (last: "rx" | "endpoint") =>
+          Effect.scoped(Effect.gen(function*() {
+            yield* pool.acquire("rx")
+            yield* Effect.scoped(pool.acquire("endpoint"))
+            yield* pool.acquire(last)
+            return "had it"
+          }))
+        expect(yield* nested("endpoint")).toBe("had it")
+        expect(causeOf(yield* Effect.exit(nested("rx")))).toContain("strictly decreasing margin")
+        expect(yield* row).toEqual([0, 9, 0, 0])
       })
     ))
 })

@@ -795,7 +795,7 @@ export const cases: ReadonlyArray<Row> = [
   one(
     "39",
     "interrupt at every operation, at every yield budget",
-    ofTesting("sweep/headgate")("%s: leaks nothing and forgets nobody"),
+    ofTesting("sweep/headgate")("$situation (debug: $debug): leaks nothing and forgets nobody"),
     ofTesting("sweep/acquire")("loses no wake, at every yield budget from 3 to 64")
   ),
   one(
