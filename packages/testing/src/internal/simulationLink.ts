@@ -28,6 +28,11 @@ export class Link {
       )
   }
 
+  /** Both ends have been told and passed on. It may be interrupted behind that, before its fiber knows. */
+  get isOrderly(): boolean {
+    return this.peers.every(({ hasToldEnd, isEnded }) => hasToldEnd && isEnded)
+  }
+
   get wasRelayed(): boolean {
     return this.target?.isAttached === true
   }

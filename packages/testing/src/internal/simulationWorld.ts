@@ -255,8 +255,8 @@ export class World {
     link.end = this.endOf(exit)
     this.ends[link.end]++
     this.log.push(`${this.clock.now} link ${link.index} is over: ${link.end}`)
-    if (link.end === "interrupted" && link.wasRelayed && aborted !== 2) {
-      this.breaks("honest", "who is interrupted resets both sides", { aborted })
+    if (link.end === "interrupted" && link.wasRelayed && aborted !== (link.isOrderly ? 0 : 2)) {
+      this.breaks("honest", "who is interrupted resets both sides, unless both had ended in order", { aborted })
     }
     this.observer.left(link.index)
     for (const peer of link.peers) peer.close()
