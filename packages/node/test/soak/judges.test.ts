@@ -119,7 +119,7 @@ describe("memory", () => {
     )
   })
 
-  it("may grow less at rest, in the heap and beside it", () => {
+  it("may grow less at rest in the heap, and beside it by as much", () => {
     const most = 30 + margins.rest.heapBytes / MiB
     assert.deepStrictEqual(grown("rest", of(30), of(most)), [])
     assert.lengthOf(grown("rest", of(30), of(most + 0.1)), 1)
