@@ -405,7 +405,7 @@ export const isolation: Law = (before, step, after) =>
     const { waiter } = old
     return [
       ...unless(
-        old.state !== "queued" || now.state !== "idle" || step.does === "close",
+        old.state !== "queued" || now.state !== "idle" || after.closed && !before.closed,
         "L11",
         "nobody loses its place by what another does",
         { waiter }
