@@ -16,8 +16,9 @@ import {
 
 /**
  * vitest's `it`, with `it.explore(name, make, options)`: explores the program and fails with the trace and the line that
- * replays it. What was covered stands in the test's name, and in numbers in its annotation (`--reporter verbose`); an
- * exploration that does not get to the end fails. `maxSchedules` and `maxSteps` limit it, not vitest's `testTimeout`.
+ * replays it. What was covered stands in the test's name, and in numbers in its annotation (`--reporter verbose`) and its meta
+ * (`covered`, in the JSON report); an exploration that does not get to the end fails. `maxSchedules` and `maxSteps` limit it,
+ * not vitest's `testTimeout`.
  *
  * @since 0.1.0
  */
@@ -25,9 +26,11 @@ export const it: typeof vitestIt & {
   readonly explore: (name: string, make: (world: World) => Explored, options?: ExploreOptions) => void
 } = Object.assign(vitestIt, {
   explore: (name: string, make: (world: World) => Explored, options: ExploreOptions = {}): void =>
-    vitestIt(`${name} (${promiseLine(options)})`, { timeout: 0 }, async ({ annotate }) => {
+    vitestIt(`${name} (${promiseLine(options)})`, { timeout: 0 }, async ({ annotate, task }) => {
       const report = explore(make, options)
-      await annotate(coverageLine(report))
+      const covered = coverageLine(report)
+      Object.assign(task.meta, { covered })
+      await annotate(covered)
       assertExplored(report)
     })
 })
