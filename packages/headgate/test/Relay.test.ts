@@ -3,7 +3,7 @@
  * gives up, and what it says then. (`@headgate/testing` has peers that live, and runs thousands of their lives.)
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Logger } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
   BufferPool,
@@ -16,7 +16,7 @@ import {
   type RelayOutcome
 } from "headgate"
 
-const text = (bytes: Uint8Array) => String.fromCharCode(...bytes)
+const text = (bytes: Uint8Array) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")
 const bytesOf = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0))
 
 /** A peer that notes what it is asked, and tells only what a test makes it tell. */
@@ -216,6 +216,54 @@ describe("a connection", () => {
       target.done()
       assert.deepStrictEqual([(yield* snapshot).requestBytes, (yield* snapshot).waitingDirections], [5, 0])
     }).pipe(Effect.scoped, Effect.provide(world())))
+
+  it.effect("cuts a share of its bytes exactly where the buffer's end falls: no view is empty", () =>
+    Effect.gen(function*() {
+      const { client, target } = yield* connect
+      target.asked()
+      client.tell("abcdef")
+      for (const share of ["write ab", "write cd"]) {
+        assert.deepStrictEqual(target.asked(), [share])
+        target.done()
+        yield* turn
+      }
+      client.tell("ghijk")
+      for (const share of ["write ef", "write gh", "write ij", "write k"]) {
+        assert.deepStrictEqual(target.asked(), [share])
+        target.done()
+        yield* turn
+      }
+    }).pipe(Effect.scoped, Effect.provide(world({ turnBytes: 2 }))))
+
+  it.effect("passes no end on before bytes that wait for a buffer", () =>
+    Effect.gen(function*() {
+      const give = yield* holdAll
+      const { client, target } = yield* connect
+      target.asked()
+      client.tell("abc")
+      client.tellEnd()
+      yield* turn
+      assert.deepStrictEqual(target.asked(), [])
+      for (const back of give) back()
+      yield* turn
+      assert.deepStrictEqual(target.asked(), ["write abc"])
+      target.done()
+      assert.deepStrictEqual(target.asked(), ["end"])
+    }).pipe(Effect.scoped, Effect.provide(world())))
+
+  it.effect("whose pool has closed ends with its next byte, and that is kept nowhere", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const pool = yield* Scope.provide(BufferPool.make({ name: "closing", limit: 4, bufferSize: 8 }), scope)
+      const relay = yield* Relay.make().pipe(Effect.provideService(BufferPool, pool))
+      const [client, target] = [new HandPeer("client"), new HandPeer("target")]
+      const fiber = yield* Effect.forkScoped(relay.run(client, target), { startImmediately: true })
+      yield* Scope.close(scope, Exit.void)
+      client.tell("abc")
+      yield* turn
+      assert.strictEqual((yield* Fiber.join(fiber)).end, "shutdown")
+      assert.strictEqual((yield* relay.snapshot).overdraftBytes, 0)
+    }).pipe(Effect.scoped, Effect.provide(world())))
 })
 
 describe("a peer that is done from inside write", () => {
@@ -231,6 +279,45 @@ describe("a peer that is done from inside write", () => {
       assert.deepStrictEqual([target.asked(), target.deepest], [["write abcdefgh", "write ij"], 1])
       assert.strictEqual((yield* BufferPool.snapshot).used, 0)
     }).pipe(Effect.scoped, Effect.provide(world())))
+})
+
+describe("a write in flight", () => {
+  /** Somebody waits from now on, so that who is stalled is reset. */
+  const shortage = Effect.map(BufferPool, (pool) => {
+    for (let left = 4; left > 0; left--) pool.tryTakeUnsafe("tx")
+    const waiter = pool.waitQueue.waiter({ target: "w", criticality: "tx", wake: () => false })
+    assert.strictEqual(pool.waitQueue.takeOrWaitUnsafe(waiter), "queued")
+  })
+  const stalled = Effect.map(snapshot, ({ ended }) => ended.stalled)
+
+  it.effect("is stalled since it began, if the buffer of the one before had been given back", () =>
+    Effect.gen(function*() {
+      const { client, target } = yield* connect
+      client.tell("abc")
+      target.done()
+      yield* TestClock.adjust("4 seconds")
+      client.tell("def")
+      yield* shortage
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(yield* stalled, 0)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* stalled, 1)
+    }).pipe(Effect.scoped, Effect.provide(world({ stallTimeout: "5 seconds" }))))
+
+  it.effect("makes progress by what the kernel takes of it", () =>
+    Effect.gen(function*() {
+      const KiB = 1024
+      const { client, target } = yield* connect
+      client.tell(new Uint8Array(128 * KiB))
+      target.unaccepted = 128 * KiB
+      yield* shortage
+      yield* TestClock.adjust("4 seconds")
+      target.unaccepted = 64 * KiB
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* stalled, 0)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* stalled, 1)
+    }).pipe(Effect.scoped, Effect.provide(world({ stallTimeout: "5 seconds" }, { bufferSize: 128 * 1024 }))))
 })
 
 describe("a connection is idle if", () => {
@@ -294,6 +381,27 @@ describe("a connection is idle if", () => {
       yield* TestClock.adjust("3 seconds")
       assert.deepStrictEqual(asked, ["target"])
     }).pipe(Effect.scoped, Effect.provide(layer))
+  })
+})
+
+describe("sampleUnsent is asked", () => {
+  it.effect("about nobody who is not quiet, and more often than once a second if idleTimeout is short", () => {
+    const asked: Array<number> = []
+    return Effect.gen(function*() {
+      const { client, target } = yield* connect
+      for (let turn = 0; turn < 5; turn++) {
+        client.tell("abc")
+        target.done()
+        yield* TestClock.adjust("250 millis")
+      }
+      assert.deepStrictEqual(asked, [])
+      target.unsent = 1
+      yield* TestClock.adjust("1500 millis")
+      assert.deepStrictEqual(asked, [2, 1, 1])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(world({ idleTimeout: "4 seconds", sampleUnsent: (peers) => void asked.push(peers.length) }))
+    )
   })
 })
 
@@ -406,6 +514,9 @@ describe("what must not happen resets the connection, and the outcome or the log
           assert.strictEqual(causeOf(yield* Fiber.join(fiber)), `reset: ${error}`)
           assert.deepStrictEqual(lines, [`Error a connection of client broke; it was reset: ${error}`])
           assert.deepStrictEqual([client.asked().at(-1), target.asked().at(-1)], ["abort", "abort"])
+          assert.strictEqual((yield* BufferPool.snapshot).used, call === "off" ? 4 : 0)
+          client.tell("x")
+          assert.strictEqual(lines.length, 1)
         }).pipe(Effect.scoped, Effect.provide(world()))
       )
   )

@@ -94,7 +94,10 @@ describe("the stepper", () => {
 
 describe("a program that never rests", () => {
   it.effect.each(
-    [[1_000_000, "1000000"], [Infinity, "settle took more than 1000000 steps: something never rests"]] as const
+    [[1_000_000, "rests after 1000000"], [
+      Infinity,
+      "settle took more than 1000000 steps: something never rests"
+    ]] as const
   )(
     "is given up after a million steps: here it takes %s",
     ([steps, outcome]) =>
@@ -108,7 +111,7 @@ describe("a program that never rests", () => {
           })
           place.wakeUnsafe("init")
           const exit = yield* Effect.exit(Stepper.settle)
-          expect(Exit.isSuccess(exit) ? String(exit.value) : causeOf(exit)).toContain(outcome)
+          expect(Exit.isSuccess(exit) ? `rests after ${exit.value}` : causeOf(exit)).toContain(outcome)
         })
       )
   )
