@@ -215,8 +215,8 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "the-favoured-class-before-tx",
     law: "L5",
     rule: "who is favoured is served before everybody",
-    find: "at === 0 ? -1 : at === favoured ? 0 : at",
-    replace: "at === favoured ? -1 : at"
+    find: "at === favoured ? 0 : at\n",
+    replace: "at === favoured ? -1 : at\n"
   },
   {
     name: "a-newcomer-takes-what-is-free",

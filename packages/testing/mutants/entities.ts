@@ -104,8 +104,8 @@ const channel = mutantsOf("entities", "packages/headgate/src/internal/channel.ts
     name: "try-alloc-queues",
     law: "L6",
     rule: "who tries in vain is queued like who asks",
-    find: "      if (buffer === undefined) return \"unavailable\"\n",
-    replace: "      if (buffer === undefined) return this.allocUnsafe() === \"held\" ? \"held\" : \"unavailable\"\n"
+    find: "      if (buffer === undefined) return true\n",
+    replace: "      if (buffer === undefined) return this.allocUnsafe() !== \"closed\"\n"
   },
   {
     name: "release-leaves-the-runs-pin",
@@ -121,7 +121,7 @@ const leases = mutantsOf("entities", "packages/headgate/src/internal/pool.ts", [
     name: "emptied-under-a-pin-is-forgotten",
     law: "L8",
     rule: "the channel of a buffer that was emptied while pinned learns of the unpin when its filler runs next",
-    find: "    if (lease.live) lease.holder?.maybeEmpty(lease)\n",
+    find: "    lease.holder?.maybeEmpty(lease)\n",
     replace: ""
   }
 ])
@@ -208,7 +208,7 @@ const applets = mutantsOf("entities", "packages/headgate/src/Applet.ts", [
     name: "an-applet-without-its-stream",
     law: "L6",
     rule: "an applet may be attached to a stream that has ended",
-    find: "    if (channel.ended) entity.endUnsafe()\n",
+    find: "    if (channel.ended) {\n      entity.endUnsafe()\n    }\n",
     replace: ""
   },
   {

@@ -114,11 +114,15 @@ const life = (seed: number) =>
     }
     yield* drain(...readers)
     // Each wait has its bound: one for a buffer, one for a byte, and each may begin once more behind the other.
-    for (let waits = 0; waits < 4 && !links.every(isOver); waits++) {
-      yield* pass(15_000)
-      // A reset lets go of what the kernel had not taken; nothing else moves any more.
+    // A reset lets go of what the kernel had not taken; nothing else moves any more.
+    const letGo = () => {
       for (const { peer } of ends) if (peer.isAborted) peer.accept()
     }
+    for (let waits = 0; waits < 4 && !links.every(isOver); waits++) {
+      yield* pass(15_000)
+      letGo()
+    }
+    letGo()
     yield* turns(2)
     const results = new Array<string>()
     for (const link of links) {
