@@ -110,7 +110,11 @@ describe("memory", () => {
 
   it.effect("of another size, or a part of a larger ArrayBuffer, is a failed creation", () =>
     Effect.gen(function*() {
-      const wrong = [() => new Uint8Array(4), (size: number) => new Uint8Array(new ArrayBuffer(64), 8, size)]
+      const wrong = [
+        () => new Uint8Array(4),
+        (size: number) => new Uint8Array(new ArrayBuffer(64), 8, size),
+        (size: number) => new Uint8Array(new ArrayBuffer(size), 0, 4)
+      ]
       for (const allocate of wrong) {
         const failed = yield* Effect.flip(Effect.scoped(BufferPool.make({ ...options, allocate })))
         assert.strictEqual(failed._tag, "AllocationFailed")

@@ -190,6 +190,11 @@ describe("a broken promise of the caller", () => {
         thrownBy(call),
         "pool \"small\": there is no criticality \"rxx\"; there are tx, channel, endpoint, rx"
       )
+      const waiter = { target: "w", criticality: misspelt, wake: () => true }
+      assert.strictEqual(
+        thrownBy(() => Reflect.apply(pool.waitQueue.waiter, undefined, [waiter])),
+        "pool \"small\": there is no criticality \"rxx\"; there are tx, channel, endpoint, rx"
+      )
     }).pipe(Effect.scoped))
 
   it.effect("of the order of nesting names both classes and their margins", () =>
