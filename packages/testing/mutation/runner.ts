@@ -1,6 +1,6 @@
 /**
  * A test runner for Stryker that keeps the tests loaded, and runs them in its own process: a mutant costs only the tests
- * that reach it, so all mutants take minutes, not hours.
+ * that reach it, not a new start of all of them.
  *
  * What one mutant leaves behind must not kill the next. So a mutant counts as killed only if the test that failed passes
  * again without it; if it does not, this runner gives up, and Stryker begins anew with a fresh process and that mutant. Only
