@@ -17,6 +17,9 @@ describe("entities, channels and waiters", () => {
         ByteStream.make({ process: () => Effect.void })
       ])
       assert.isFalse(Equal.equals(waiters[0], waiters[1]))
+      // `Equal.equals` answers for an object and itself without asking it; others may ask.
+      const [one, other] = waiters
+      assert.isTrue(Equal.isEqual(one) && Equal.isEqual(other) && one[Equal.symbol](one) && !one[Equal.symbol](other))
       assert.strictEqual(HashSet.size(HashSet.make(...waiters, ...waiters)), 2)
       assert.strictEqual(HashSet.size(HashSet.make(...streams, ...streams)), 2)
       assert.isFalse(Equal.equals(streams[0].request, streams[1].request))

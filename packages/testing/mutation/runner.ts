@@ -3,7 +3,8 @@
  * that reach it, not a new start of all of them.
  *
  * What one mutant leaves behind must not kill the next. So a mutant counts as killed only if the test that failed passes
- * again without it; if it does not, this runner gives up, and Stryker begins anew with a fresh process and that mutant. Only
+ * again without it. If it does not, this runner gives up, and Stryker begins anew with a fresh process and that mutant: in
+ * a process that has run no other, what the test fails on was this one's doing, and the process is given up behind it. Only
  * a mutant that acts while modules are loaded is not taken back: it has a process of its own.
  */
 import * as fc from "fast-check"
@@ -56,6 +57,10 @@ class KeptRunner {
   private spentMs: { [id: string]: number } = {}
   /** What went wrong where nobody awaits it. */
   private stray: Array<unknown> = []
+  /** How many mutants this process has run. */
+  private mutants = 0
+  /** A mutant left something behind that no later one may be judged by. */
+  private isSpoilt = false
 
   capabilities() {
     return { reloadEnvironment: false }
@@ -89,6 +94,8 @@ class KeptRunner {
   }
 
   async mutantRun({ activeMutant: { fileName, id }, hitLimit, mutantActivation, testFilter }: MutantRun) {
+    if (this.isSpoilt) throw new Error("the mutant before left something behind")
+    this.mutants++
     const isStatic = mutantActivation === "static"
     if (isStatic) stryker.activeMutant = id
     try {
@@ -108,7 +115,8 @@ class KeptRunner {
       Object.assign(stryker, { activeMutant: isStatic ? id : undefined, hitCount: undefined, hitLimit: undefined })
       if (failure === undefined) continue
       const again = isStatic ? undefined : await this.outcome(test, 60_000)
-      if (again !== undefined) throw new Error(`${test.id} fails without the mutant, too: ${again}`)
+      this.isSpoilt = again !== undefined
+      if (this.isSpoilt && this.mutants > 1) throw new Error(`${test.id} fails without the mutant, too: ${again}`)
       if (isEndless || failure === late) return { status: "timeout", reason: test.id }
       return { status: "killed", killedBy: [test.id], nrOfTests, failureMessage: String(failure) }
     }
