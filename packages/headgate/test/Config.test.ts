@@ -317,6 +317,15 @@ describe("options from the environment", () => {
       assert.deepStrictEqual([String(ageAfter), String(leakThreshold)], ["2000 millis", "180000 millis"])
     }))
 
+  it.effect("that cannot be read are one problem, with what their source says", () =>
+    Effect.gen(function*() {
+      const broken = ConfigProvider.make(() => Effect.fail(new ConfigProvider.SourceError({ message: "no such disk" })))
+      const problems = yield* problemsOfLayer(Headgate.layerConfig.pipe(Layer.provide(ConfigProvider.layer(broken))))
+      if (typeof problems === "string") return assert.fail(problems)
+      assert.deepStrictEqual(problems.map(({ field, value }) => [field, value]), [["HEADGATE_*", "?"]])
+      assert.match(String(problems[0]?.rule), /no such disk/)
+    }))
+
   it.effect("that are not there, or empty, are left to their defaults", () =>
     Effect.gen(function*() {
       const options = yield* HeadgateConfig.load.pipe(

@@ -1,7 +1,7 @@
 /** What is equal only to itself, and what a pool refuses to mix up. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Equal, Exit, Fiber, Hash, HashSet, Logger, Scope } from "effect"
-import { BufferPool, ByteChannel, ByteStream, Headgate, Task } from "headgate"
+import { BufferPool, type ByteBuffer, ByteChannel, ByteStream, Headgate, Task } from "headgate"
 import { inspect } from "node:util"
 
 const options = { limit: 2, reserve: 1, bufferSize: 16, debug: true }
@@ -18,8 +18,9 @@ describe("entities, channels and waiters", () => {
       ])
       assert.isFalse(Equal.equals(waiters[0], waiters[1]))
       // `Equal.equals` answers for an object and itself without asking it; others may ask.
-      const [one, other] = waiters
-      assert.isTrue(Equal.isEqual(one) && Equal.isEqual(other) && one[Equal.symbol](one) && !one[Equal.symbol](other))
+      for (const [one, other] of [waiters, streams]) {
+        assert.isTrue(Equal.isEqual(one) && Equal.isEqual(other) && one[Equal.symbol](one) && !one[Equal.symbol](other))
+      }
       assert.strictEqual(HashSet.size(HashSet.make(...waiters, ...waiters)), 2)
       assert.strictEqual(HashSet.size(HashSet.make(...streams, ...streams)), 2)
       assert.isFalse(Equal.equals(streams[0].request, streams[1].request))
@@ -45,6 +46,9 @@ describe("entities, channels and waiters", () => {
         inspect(waiter),
         "{\"pool\":\"default\",\"target\":\"a target without a name\",\"criticality\":\"rx\",\"state\":\"idle\"}"
       )
+      const buffer = yield* pool.tryAcquire("tx")
+      buffer.write(new Uint8Array(3))
+      assert.deepStrictEqual(JSON.parse(JSON.stringify(buffer)), { pool: "default", length: 3, room: 13 })
       for (const one of [task, pool, waiter]) assert.strictEqual(Hash.hash(one), Hash.hash(one))
       for (const one of [task, pool, waiter]) assert.isNumber(Hash.hash(one))
     }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options))))
@@ -66,6 +70,21 @@ describe("entities, channels and waiters", () => {
       }
     }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options))))
 })
+
+it.effect("BufferPool's own functions lend from the pool in context", () =>
+  Effect.gen(function*() {
+    const pool = yield* BufferPool
+    const use = (buffer: ByteBuffer) => buffer.pool
+    const names = yield* Effect.all([
+      BufferPool.withBuffer("rx", (buffer) => Effect.sync(() => use(buffer))),
+      BufferPool.withBufferSync("rx", use),
+      Effect.map(BufferPool.acquire("rx"), use),
+      Effect.map(BufferPool.tryAcquire("tx"), use)
+    ])
+    assert.deepStrictEqual(names, ["default", "default", "default", "default"])
+    const lent = (yield* BufferPool.snapshot).used
+    assert.deepStrictEqual([lent, (yield* pool.snapshot).used], [2, 2])
+  }).pipe(Effect.scoped, Effect.provide(Headgate.layerManual(options))))
 
 it.effect("a waiter in another pool's queue is a misuse, and both pools go on", () =>
   Effect.gen(function*() {
