@@ -2,7 +2,9 @@
  * The doors of a pool, watched: see `PoolObserver`.
  *
  * Invariant: `before` is the picture at the last look, `step` what has happened since: one call of a door, one answer to a
- * wake, or something `unseen`. Every look judges that step and begins an unseen one.
+ * wake, or something `unseen`. Every look judges that step and begins an unseen one. An answer inside the call of a door
+ * ends with it. One in a flush has no end that is seen from here, and fibers may run behind it: if they did, what changed
+ * was not one step, and is judged as a picture alone.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -42,6 +44,8 @@ export class Observer {
   private step: Laws.Step = { does: "unseen" }
   private words = "the beginning"
   private isWaking = false
+  /** How many calls of doors are under way. */
+  private doors = 0
 
   constructor(real: BufferPool["Service"]) {
     this.real = real
@@ -67,7 +71,7 @@ export class Observer {
     const { step } = this
     const snapshot = Effect.runSync(this.real.snapshot)
     const after = this.ledger.picture(snapshot)
-    const before = step.does === "unseen" ? after : this.before
+    const before = isOneStep(this.before, step, after, this.doors > 0) ? this.before : after
     const misused = snapshot.counters.misuse - this.misuse
     this.before = after
     this.misuse += misused
@@ -102,10 +106,12 @@ export class Observer {
   /** One call of a door. */
   private door<A>(step: Laws.Step, words: string, call: () => A): A {
     this.begin(step, words)
+    this.doors++
     try {
       return call()
     } finally {
       this.see()
+      this.doors--
     }
   }
 
@@ -342,6 +348,16 @@ export class Observer {
   private answered(waiter: ObservedWaiter, answer: Laws.Answer): void {
     this.begin({ does: "answer", waiter: waiter.number, answer }, `the wake of ${waiter} answered: ${answer}`)
   }
+}
+
+/** Outside a door, an answer explains that its own grant goes, and that others are granted. The rest is fibers' doing. */
+const isOneStep = (before: Laws.PoolState, step: Laws.Step, after: Laws.PoolState, isInDoor: boolean): boolean => {
+  if (step.does !== "answer" || isInDoor) return step.does !== "unseen"
+  const own = before.waiters.find(({ waiter }) => waiter === step.waiter)?.grant
+  const stayed = new Set(after.leases.map(({ lease }) => lease))
+  const known = new Set(before.leases.map(({ lease }) => lease))
+  return before.leases.every(({ lease }) => lease === own || stayed.has(lease)) &&
+    after.leases.every(({ lease, stage }) => stage === "granted" || known.has(lease))
 }
 
 const askingOf = (fiber: Fiber.Fiber<unknown, unknown> | undefined, criticality: Criticality): Asking =>
