@@ -304,6 +304,18 @@ describe("a write in flight", () => {
       assert.strictEqual(yield* stalled, 1)
     }).pipe(Effect.scoped, Effect.provide(world({ stallTimeout: "5 seconds" }))))
 
+  it.effect("is stalled since it began, if it is the first, however long nothing came", () =>
+    Effect.gen(function*() {
+      const { client } = yield* connect
+      yield* TestClock.adjust("4 seconds")
+      client.tell("abc")
+      yield* shortage
+      yield* TestClock.adjust("4999 millis")
+      assert.strictEqual(yield* stalled, 0)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* stalled, 1)
+    }).pipe(Effect.scoped, Effect.provide(world({ stallTimeout: "5 seconds" }))))
+
   it.effect("makes progress by what the kernel takes of it", () =>
     Effect.gen(function*() {
       const KiB = 1024
