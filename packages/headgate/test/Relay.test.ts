@@ -330,6 +330,30 @@ describe("a write in flight", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* stalled, 1)
     }).pipe(Effect.scoped, Effect.provide(world({ stallTimeout: "5 seconds" }, { bufferSize: 128 * 1024 }))))
+
+  it.effect("is looked at once a second, as soon as it takes longer than stallGrace, and even while it makes progress", () => {
+    const asked: Array<string> = []
+    const sampleUnsent = (peers: ReadonlyArray<Peer>) => void asked.push(peers.map(({ label }) => label).join("+"))
+    return Effect.gen(function*() {
+      const KiB = 1024
+      const { client, target } = yield* connect
+      client.tell(new Uint8Array(128 * KiB))
+      target.unaccepted = 128 * KiB
+      const looks: Array<number> = []
+      for (let second = 1; second <= 5; second++) {
+        if (second === 3) target.unaccepted = 64 * KiB
+        yield* TestClock.adjust("1 second")
+        looks.push(asked.length)
+      }
+      assert.deepStrictEqual(looks, [0, 0, 1, 2, 3])
+      assert.deepStrictEqual(asked, ["target", "target", "target"])
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        world({ stallGrace: "2 seconds", idleTimeout: "1 hour", sampleUnsent }, { bufferSize: 128 * 1024 })
+      )
+    )
+  })
 })
 
 describe("a connection is idle if", () => {
