@@ -289,6 +289,13 @@ describe("a write in flight", () => {
     assert.strictEqual(pool.waitQueue.takeOrWaitUnsafe(waiter), "queued")
   })
   const stalled = Effect.map(snapshot, ({ ended }) => ended.stalled)
+  const isStalledAfter5Seconds = Effect.gen(function*() {
+    yield* shortage
+    yield* TestClock.adjust("4999 millis")
+    assert.strictEqual(yield* stalled, 0)
+    yield* TestClock.adjust("1 millis")
+    assert.strictEqual(yield* stalled, 1)
+  })
 
   it.effect("is stalled since it began, if the buffer of the one before had been given back", () =>
     Effect.gen(function*() {
@@ -297,11 +304,7 @@ describe("a write in flight", () => {
       target.done()
       yield* TestClock.adjust("4 seconds")
       client.tell("def")
-      yield* shortage
-      yield* TestClock.adjust("4999 millis")
-      assert.strictEqual(yield* stalled, 0)
-      yield* TestClock.adjust("1 millis")
-      assert.strictEqual(yield* stalled, 1)
+      yield* isStalledAfter5Seconds
     }).pipe(Effect.scoped, Effect.provide(world({ stallTimeout: "5 seconds" }))))
 
   it.effect("is stalled since it began, if it is the first, however long nothing came", () =>
@@ -309,11 +312,7 @@ describe("a write in flight", () => {
       const { client } = yield* connect
       yield* TestClock.adjust("4 seconds")
       client.tell("abc")
-      yield* shortage
-      yield* TestClock.adjust("4999 millis")
-      assert.strictEqual(yield* stalled, 0)
-      yield* TestClock.adjust("1 millis")
-      assert.strictEqual(yield* stalled, 1)
+      yield* isStalledAfter5Seconds
     }).pipe(Effect.scoped, Effect.provide(world({ stallTimeout: "5 seconds" }))))
 
   it.effect("makes progress by what the kernel takes of it", () =>
