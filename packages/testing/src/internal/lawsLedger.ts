@@ -176,30 +176,12 @@ export class Ledger {
     }))
   }
 
-  private others(snapshot: PoolSnapshot): ReadonlyArray<Waiter> {
-    const waiters = this.present(snapshot)
-    const still = new Set(waiters.map(({ grant }) => grant))
-    for (const stranger of this.strangers.values()) {
-      if (stranger.lease === undefined || still.has(stranger.lease)) continue
-      // Collected, and on its way to its fiber: the same lease, if the pool has lent more than we know of.
-      this.unknown[stranger.criticality].push(stranger.lease)
-      stranger.lease = undefined
-    }
-    return waiters
-  }
-
-  private present({ waiting }: PoolSnapshot): ReadonlyArray<Waiter> {
+  private others({ waiting }: PoolSnapshot): ReadonlyArray<Waiter> {
     return waiting.filter(({ target }) => !(target instanceof ObservedWaiter)).map((one) => {
       const stranger = this.stranger(one)
       const { criticality, state, target } = one
-      if (state === "granted") stranger.lease ??= this.leases++
-      return {
-        waiter: stranger.number,
-        criticality,
-        holder: this.holder(target),
-        state,
-        grant: state === "granted" ? stranger.lease : undefined
-      }
+      stranger.lease = state === "granted" ? stranger.lease ?? this.leases++ : undefined
+      return { waiter: stranger.number, criticality, holder: this.holder(target), state, grant: stranger.lease }
     })
   }
 
