@@ -15,7 +15,7 @@ import { Lateness } from "./lateness.ts"
 import { answer, optionsOf, RelayOptions, RelayQuestion, type RelaySample, release, tell } from "./talk.ts"
 import { Waits } from "./waits.ts"
 
-const { limit, originPort, reserve, times } = optionsOf(RelayOptions)
+const { landing, limit, originPort, reserve, times } = optionsOf(RelayOptions)
 
 const ms = (count: number): string => `${count} millis`
 
@@ -29,7 +29,8 @@ const settings = Result.getOrThrow(settingsOf({
   queueTimeout: ms(times.queueTimeoutMs),
   // A machine that does much else answers late; who is refused is refused at once.
   connectTimeout: "1 minute",
-  drainTimeout: ms(1000)
+  drainTimeout: ms(1000),
+  landing
 }))
 
 /** The largest send buffer that the kernel grows to; elsewhere as much as Linux does. */
@@ -71,6 +72,8 @@ const program = Effect.gen(function*() {
   const pool = yield* BufferPool
   const scope = yield* Effect.acquireRelease(Scope.make(), (scope, exit) => Scope.close(scope, exit))
   const server = yield* Scope.provide(RelayServer.make(settings), scope)
+  const used = (yield* server.picture).server.landing
+  if (used !== landing) tell(`its landing is ${used}, not ${landing}`)
   const lateness = yield* Effect.acquireRelease(Effect.sync(() => new Lateness()), (it) => Effect.sync(() => it.stop()))
   const waits = new Waits({ times, sendBufferBytes: sendBufferBytes(), lateSinceMs: (at) => lateness.sinceMs(at) })
   const look = Effect.map(pool.snapshot, (seen) => {

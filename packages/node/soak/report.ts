@@ -60,10 +60,10 @@ export const summary = (seen: ReadonlyArray<Seen>): ReadonlyArray<string> => {
 
 export const verdict = (
   seen: ReadonlyArray<Seen>,
-  seed: number,
+  flags: string,
   failures: ReadonlyArray<string>
 ): ReadonlyArray<string> => {
-  if (failures.length > 0) return [`soak: FAILED, --seed ${seed}`, ...failures.map((what) => `  ${what}`)]
+  if (failures.length > 0) return [`soak: FAILED, ${flags}`, ...failures.map((what) => `  ${what}`)]
   const last = seen.flatMap(({ rests }) => rests.at(-1) ?? [])
   const sum = (of: (sample: Sample) => number): number => last.reduce((sum, sample) => sum + of(sample), 0)
   return [`soak: ${sum(({ load }) => load.conversations)} connections, ${sum(({ load }) => load.bytes)} bytes, clean`]

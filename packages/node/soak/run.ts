@@ -1,7 +1,8 @@
 /**
- * The soak: all relays at once, in four quarters, each a load and then a rest; a line for each minute and limit; what was
+ * The soak of one landing: all relays at once, in quarters (or halves), each a load and then a rest; a line for each minute and limit; what was
  * wrong, or that nothing was.
  */
+import type { Landing } from "../src/Landing.ts"
 import { grown } from "./memory.ts"
 import { type Stand, stands, type Times, times } from "./mix.ts"
 import { minuteLine, type Seen, summary, verdict } from "./report.ts"
@@ -10,11 +11,12 @@ import { Standing } from "./standing.ts"
 export interface SoakOptions {
   readonly minutes: number
   readonly seed: number
+  readonly landing: Landing
   readonly print: (line: string) => void
   /** Default: as `mix.ts` says. */
   readonly stands?: ReadonlyArray<Stand> | undefined
   readonly times?: Times | undefined
-  /** Loads, each with a rest behind it. Default 4: quarters, between which memory is compared. */
+  /** Loads, each with a rest behind it, between which memory is compared. Default 4; 2 in less than 4 minutes. */
   readonly loads?: number | undefined
   /** What is started as the relay. Default: the real one. */
   readonly relay?: URL | undefined
@@ -50,12 +52,13 @@ class Failures {
 }
 
 export const soak = async (options: SoakOptions): Promise<ReadonlyArray<string>> => {
-  const { print, seed } = options
+  const { landing, print, seed } = options
   const failures = new Failures()
   const seen = (options.stands ?? stands).map((stand): Seen => ({
     standing: new Standing({
       stand,
       seed,
+      landing,
       times: options.times ?? times,
       relay: options.relay ?? new URL("./relay.ts", import.meta.url),
       failed: (who, what) => failures.note(`limit ${stand.limit}, ${who}`, what)
@@ -64,7 +67,7 @@ export const soak = async (options: SoakOptions): Promise<ReadonlyArray<string>>
     rests: []
   }))
   const limits = seen.map(({ standing }) => standing.stand.limit).join(", ")
-  print(`soak: ${options.minutes} minutes, limits ${limits}, --seed ${seed}`)
+  print(`soak: ${options.minutes} minutes, landing ${landing}, limits ${limits}, --seed ${seed}`)
   try {
     await perform(options, seen, failures)
   } catch (error) {
@@ -72,14 +75,16 @@ export const soak = async (options: SoakOptions): Promise<ReadonlyArray<string>>
   } finally {
     for (const { standing } of seen) standing.kill()
   }
-  for (const line of [...summary(seen), ...verdict(seen, seed, failures.lines)]) print(line)
+  for (const line of [...summary(seen), ...verdict(seen, `--landing ${landing} --seed ${seed}`, failures.lines)]) {
+    print(line)
+  }
   return failures.lines
 }
 
 /** So many minutes of load; rests come on top. */
 const perform = async (options: SoakOptions, seen: ReadonlyArray<Seen>, failures: Failures): Promise<void> => {
   const all = <A>(act: (one: Seen) => Promise<A>): Promise<Array<A>> => Promise.all(seen.map(act))
-  const loads = options.loads ?? 4
+  const loads = options.loads ?? (options.minutes < 4 ? 2 : 4)
   const loadMs = options.minutes * minuteMs / loads
   let elapsedMs = 0
   await all(({ standing }) => standing.start())

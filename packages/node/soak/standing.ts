@@ -4,6 +4,7 @@
  * Invariant: at each rest every conversation has come to its end, and nothing may be left in the relay; at the stop it must
  * end by itself, with 0, and say that nothing leaked.
  */
+import type { Landing } from "../src/Landing.ts"
 import { Dice } from "./dice.ts"
 import type { Memory } from "./memory.ts"
 import type { Stand, Times } from "./mix.ts"
@@ -17,6 +18,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 export interface StandingOptions {
   readonly stand: Stand
   readonly seed: number
+  readonly landing: Landing
   readonly times: Times
   readonly relay: URL
   readonly failed: (who: string, what: string) => void
@@ -55,9 +57,9 @@ export class Standing {
   }
 
   async start(): Promise<void> {
-    const { failed, relay, stand: { limit, reserve }, times } = this.options
+    const { failed, landing, relay, stand: { limit, reserve }, times } = this.options
     const { port: originPort } = await this.load.ask({ do: "listen" }, Port)
-    const asked = { originPort, limit, reserve, times }
+    const asked = { landing, originPort, limit, reserve, times }
     this.relay = new Child(relay, asked, (what) => failed("the relay", what))
     this.port = (await this.relay.ask({ do: "listen" }, Port)).port
   }

@@ -61,6 +61,7 @@ export type LoadSample = typeof LoadSample.Type
 // ---- the relay ----------------------------------------------------------------------------------------------------------
 
 export const RelayOptions = Schema.Struct({
+  landing: Schema.Literals(["plain", "readiness"]),
   originPort: Schema.Number,
   limit: Schema.Number,
   reserve: Schema.Number,

@@ -1,6 +1,6 @@
 /**
- * A Node socket as a `Peer`, by `data` events (the plain landing; `readiness` will be its own file,
- * `internal/readinessLanding.ts`).
+ * A Node socket as a `Peer`: by `data` events (the `plain` landing), or, if that is asked for and possible, by leaving what
+ * arrived in the kernel until there is a buffer for it (`readiness`: `internal/readinessLanding.ts`).
  *
  * Invariant: `done` of a write is called exactly once, and not before Node and the kernel have let go of its memory, whatever
  * ends: also after `abort`. A connection is told to have ended in order only if both ends said so.
@@ -13,7 +13,10 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Peer, PeerEvents } from "headgate/Peer"
 import type * as Net from "node:net"
+import { directWrite } from "./internal/directWrite.ts"
 import * as kernelQueues from "./internal/kernelQueues.ts"
+import { land, type Landing as ReadinessLanding } from "./internal/readinessLanding.ts"
+import type { Landing } from "./Landing.ts"
 
 /**
  * How a relay's sockets are made: they may end one direction before the other, and Node buffers one chunk (at most 64 KiB)
@@ -89,6 +92,19 @@ const free = ({ buffer, byteLength }: Uint8Array): void => {
 }
 
 /**
+ * How a peer is made. All may be left out.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface NodePeerOptions {
+  /** Who it is, for people. Default: its address. */
+  readonly label?: string | undefined
+  /** How its bytes come in. Default `"plain"`. A socket that cannot do otherwise is plain in any case. */
+  readonly landing?: Landing | undefined
+}
+
+/**
  * A `Peer` over a socket that is connected.
  *
  * @category models
@@ -109,10 +125,14 @@ export class NodePeer implements Peer {
   #refused = false
   #endDone: (() => void) | undefined
   #unsent: number | undefined
+  readonly #wanted: Landing
+  #readiness: ReadinessLanding | undefined
+  #landedBytes = 0
 
-  constructor(socket: Net.Socket, label: string = labelOf(socket)) {
+  constructor(socket: Net.Socket, options: NodePeerOptions = {}) {
     this.socket = socket
-    this.label = label
+    this.label = options.label ?? labelOf(socket)
+    this.#wanted = options.landing ?? "plain"
     this.#queueKey = kernelQueues.keyOf(socket)
     socket.pause()
     socket.on("data", this.#onData)
@@ -126,14 +146,25 @@ export class NodePeer implements Peer {
   attach(events: PeerEvents): void {
     this.#events = events
     if (this.#closed) queueMicrotask(this.#onClose)
+    else if (this.#wanted === "readiness" && events.onReadable !== undefined) {
+      this.#readiness = land(this.socket, { readable: () => this.#onReadable() })
+    }
   }
 
   readStart(): void {
-    this.socket.resume()
+    if (this.#readiness === undefined) this.socket.resume()
+    else this.#readiness.start()
   }
 
   readStop(): void {
-    this.socket.pause()
+    if (this.#readiness === undefined) this.socket.pause()
+    else this.#readiness.stop()
+  }
+
+  read(into: Uint8Array): number {
+    const count = this.#readiness?.read(into) ?? 0
+    this.#landedBytes += count
+    return count
   }
 
   write(views: ReadonlyArray<Uint8Array>, done: (accepted: boolean) => void): void {
@@ -141,9 +172,7 @@ export class NodePeer implements Peer {
     this.#writeDone = done
     this.#refused = false
     this.#callbacksDue = views.length
-    if (views.length > 1) this.socket.cork()
-    for (const view of views) this.socket.write(view, this.#onWritten)
-    if (views.length > 1) this.socket.uncork()
+    for (const view of views) directWrite(this.socket, view, this.#onWritten)
   }
 
   end(done: () => void): void {
@@ -154,6 +183,7 @@ export class NodePeer implements Peer {
 
   abort(): void {
     this.#silent = true
+    this.#readiness?.stop()
     abortSocket(this.socket)
   }
 
@@ -163,6 +193,16 @@ export class NodePeer implements Peer {
 
   unsentBytes(): number | undefined {
     return this.#unsent
+  }
+
+  /** Bytes that were read so far, told or not. */
+  get bytesRead(): number {
+    return this.socket.bytesRead + this.#landedBytes
+  }
+
+  /** How its bytes come in, once somebody is attached. */
+  get landing(): Landing {
+    return this.#readiness === undefined ? "plain" : "readiness"
   }
 
   /** For a scope's end: closes if both ends were orderly, aborts otherwise. */
@@ -185,6 +225,10 @@ export class NodePeer implements Peer {
   readonly #onData = (bytes: Uint8Array): void => {
     if (!this.#silent) this.#events?.onBytes(bytes)
     free(bytes)
+  }
+
+  #onReadable(): void {
+    if (!this.#silent) this.#events?.onReadable?.()
   }
 
   readonly #onEnd = (): void => {
@@ -211,7 +255,8 @@ export class NodePeer implements Peer {
   }
 
   readonly #onWritten = (error?: Error | null): void => {
-    if ((error !== undefined && error !== null) || this.socket.destroyed) this.#refused = true
+    if (error !== undefined && error !== null) this.socket.destroy(error)
+    if (this.socket.destroyed) this.#refused = true
     this.#callbacksDue -= 1
     if (this.#callbacksDue > 0) return
     const done = this.#writeDone
@@ -223,14 +268,17 @@ export class NodePeer implements Peer {
 
 /**
  * A connected socket as a peer, for the rest of the scope: at its end the socket is closed if both directions ended in
- * order, and aborted otherwise. `label` is its address if left out.
+ * order, and aborted otherwise.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const fromSocket = (socket: Net.Socket, label?: string): Effect.Effect<NodePeer, never, Scope.Scope> =>
+export const fromSocket = (
+  socket: Net.Socket,
+  options: NodePeerOptions = {}
+): Effect.Effect<NodePeer, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.sync(() => new NodePeer(socket, label)),
+    Effect.sync(() => new NodePeer(socket, options)),
     (peer) => Effect.sync(() => peer.close())
   )
 

@@ -64,7 +64,8 @@ const startUp = (checked: RelaySettings, server: RelayServer.RelayServer): Effec
       return `${Address.format(address)} -> ${target === undefined ? "?" : Address.format(target)}`
     })
     yield* Effect.logInfo(`relaying ${routes.join(", ")}`)
-    yield* Effect.logInfo(`${budget(checked)}; outside it: ${outside()}; landing ${checked.landing}`)
+    const { server: { landing } } = yield* server.picture
+    yield* Effect.logInfo(`${budget(checked)}; outside it: ${outside(landing)}; landing ${landing}`)
     if (server.stats === undefined) return
     yield* Effect.logInfo(`status page on ${Address.format(server.stats)}`)
     if (isLoopback(server.stats)) return
@@ -77,8 +78,9 @@ const budget = ({ bufferSize, limit, reserve }: RelaySettings): string =>
   `budget ${mebibytes(limit * bufferSize)} MiB: ${limit} buffers of ${bufferSize} bytes, ${reserve} in reserve`
 
 /** What the budget does not bound. */
-const outside = (): string =>
-  `up to 128 KiB per connection and direction in this process, and the kernel's socket buffers, ${kernelWorstCase()}`
+const outside = (landing: string): string =>
+  `${landing === "plain" ? "up to 128 KiB per connection and direction in this process, and " : ""}` +
+  `the kernel's socket buffers, ${kernelWorstCase()}`
 
 const mebibytes = (bytes: number): string => (bytes / 1024 ** 2).toFixed(bytes < 1024 ** 2 ? 2 : 0)
 

@@ -18,6 +18,7 @@ import * as Runtime from "effect/Runtime"
 import { parseDuration, parseSize } from "headgate/HeadgateConfig"
 import { ConfigError, type ConfigProblem } from "headgate/PoolError"
 import * as Address from "./Address.ts"
+import type { Landing } from "./Landing.ts"
 
 /**
  * What a relay is told to do.
@@ -41,7 +42,8 @@ export interface RelaySettings {
   readonly drainTimeout: Duration.Duration
   readonly proxyProtocol: "v2" | undefined
   readonly stats: Address.Address | undefined
-  readonly landing: "plain"
+  /** What is asked for: it is used only where it is known to be right. */
+  readonly landing: Landing
 }
 
 /**
@@ -80,8 +82,10 @@ const integer = (minimum: number): Read<number> => (text) => {
     : Result.fail(`must be an integer of at least ${minimum}`)
 }
 
-const oneOf = <const A extends string>(value: A, rule: string): Read<A> => (text) =>
-  text === value ? Result.succeed(value) : Result.fail(rule)
+const oneOf = <const A extends string>(values: ReadonlyArray<A>, rule: string): Read<A> => (text) => {
+  const value = values.find((one) => one === text)
+  return value === undefined ? Result.fail(rule) : Result.succeed(value)
+}
 
 const address: Read<Address.Address> = (text) => Result.mapError(Address.parse(text), ({ rule }) => rule)
 
@@ -206,9 +210,9 @@ export const settingsOf = (raw: RawSettings): Result.Result<RelaySettings, Confi
     bufferSize: judge.read("bufferSize", raw.bufferSize, bufferSize, defaults.bufferSize),
     maxConnections: judge.read("maxConnections", raw.maxConnections, integer(1), undefined),
     ...readTimes(judge, raw),
-    proxyProtocol: judge.read("proxyProtocol", raw.proxyProtocol, oneOf("v2", "must be v2, or left out"), undefined),
+    proxyProtocol: judge.read("proxyProtocol", raw.proxyProtocol, oneOf(["v2"], "must be v2, or left out"), undefined),
     stats: judge.read("stats", raw.stats, address, undefined),
-    landing: judge.read("landing", raw.landing, oneOf("plain", "must be plain, the only one there is"), "plain")
+    landing: judge.read("landing", raw.landing, oneOf(["plain", "readiness"], "must be plain or readiness"), "plain")
   }
   return judge.problems.length === 0
     ? Result.succeed(settings)
@@ -295,7 +299,12 @@ export const flags = {
     "address",
     "Where to serve the status page, which has no authentication; without a host, on loopback only. Default: nowhere"
   ),
-  landing: text("landing", "kind", "How bytes come in: plain. Default plain")
+  landing: text(
+    "landing",
+    "kind",
+    "How bytes come in: plain (Node reads them, a buffer gets a copy) or readiness (they stay in the kernel until there is a " +
+      "buffer, and are read into it; Linux, Node 24). Where readiness does not work, plain is used, and said. Default plain"
+  )
 }
 
 /**

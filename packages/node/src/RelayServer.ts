@@ -27,6 +27,7 @@ import * as Address from "./Address.ts"
 import { connect, type ConnectFailed } from "./Connect.ts"
 import * as LogOnce from "./internal/logOnce.ts"
 import type { Picture } from "./internal/statusPage.ts"
+import * as Landing from "./Landing.ts"
 import { AcceptGate, listen, type ListenFailed, type NodeListener } from "./NodeListener.ts"
 import { fromSocket, type NodePeer, sampleUnsent } from "./NodePeer.ts"
 import { headerV2 } from "./ProxyProtocol.ts"
@@ -85,13 +86,14 @@ export const make = (
 ): Effect.Effect<RelayServer, ListenFailed | ConfigError, Services | Scope.Scope> =>
   Effect.gen(function*() {
     const gate = new AcceptGate({ maxConnections: settings.maxConnections })
-    const doors = new Doors(settings, yield* LogOnce.make())
+    const landing = yield* chooseLanding(settings)
+    const doors = new Doors(settings, landing.landing, yield* LogOnce.make())
     const listeners = yield* Effect.forEach(settings.routes, ({ listen: address, target }) =>
       listen<Relay>(address, { gate, handler: (socket) => doors.serve(socket, target) }))
     const listening = listeners.map((listener) =>
       listener.address
     )
-    const picture = yield* pictureOf(settings, gate, doors, listening)
+    const picture = yield* pictureOf(landing, gate, doors, listening)
     // Made last, so it closes first; but a drain comes before any closing, and all the while the page answers.
     const stats = settings.stats === undefined ? undefined : yield* StatusServer.make(settings.stats, picture)
     return {
@@ -102,6 +104,13 @@ export const make = (
     }
   })
 
+/** Which landing it is; if not the one that was asked for, a line says why. */
+const chooseLanding = ({ landing }: RelaySettings): Effect.Effect<Landing.Choice> =>
+  Effect.tap(
+    Landing.choose(landing),
+    ({ why }) => why === undefined ? Effect.void : Effect.logWarning(`landing plain instead of ${landing}: ${why}`)
+  )
+
 /** Where connections come in: each gets its target and its life. */
 class Doors {
   accepting = true
@@ -109,10 +118,12 @@ class Doors {
   private open = 0
   private readonly empty = Deferred.makeUnsafe<void>()
   private readonly settings: RelaySettings
+  private readonly landing: Landing.Landing
   private readonly log: LogOnce.LogOnce
 
-  constructor(settings: RelaySettings, log: LogOnce.LogOnce) {
+  constructor(settings: RelaySettings, landing: Landing.Landing, log: LogOnce.LogOnce) {
     this.settings = settings
+    this.landing = landing
     this.log = log
   }
 
@@ -121,7 +132,7 @@ class Doors {
     return Effect.suspend(() => {
       this.open++
       const life = Effect.flatMap(
-        fromSocket(socket),
+        fromSocket(socket, { landing: this.landing }),
         (client) => this.reported(client, target, this.relay(client, target))
       )
       return Effect.onExit(Effect.scoped(life), () => Effect.sync(() => this.left()))
@@ -144,7 +155,8 @@ class Doors {
   ): Effect.Effect<RelayOutcome, ConnectFailed, Relay | Scope.Scope> {
     return Effect.gen({ self: this }, function*() {
       const relay = yield* Relay
-      const server = yield* fromSocket(yield* connect(target, { connectTimeout: this.settings.connectTimeout }))
+      const socket = yield* connect(target, { connectTimeout: this.settings.connectTimeout })
+      const server = yield* fromSocket(socket, { landing: this.landing })
       if (this.settings.proxyProtocol === "v2") yield* introduce(client.socket, server)
       return yield* relay.run(client, server)
     })
@@ -152,7 +164,7 @@ class Doors {
 
   /** Says how a connection ended: to whoever asks for debug lines; that its target could not be had, to everybody. */
   private reported<R>(
-    { label, socket }: NodePeer,
+    client: NodePeer,
     target: Address.Address,
     life: Effect.Effect<RelayOutcome, ConnectFailed, R>
   ): Effect.Effect<void, never, R> {
@@ -160,7 +172,7 @@ class Doors {
       const say = (end: string, toTarget: number, toClient: number) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
           Effect.logDebug(
-            `${label} -> ${
+            `${client.label} -> ${
               Address.format(target)
             }: ${end}, ${toTarget} bytes to the target, ${toClient} to the client, ` +
               `${now - startedAt} ms`
@@ -168,7 +180,7 @@ class Doors {
       return life.pipe(
         Effect.flatMap(({ end, requestBytes, responseBytes }) => say(end, requestBytes, responseBytes)),
         Effect.catch((failure) => Effect.andThen(this.noTarget(failure), say(failure.why, 0, 0))),
-        Effect.onInterrupt(() => say("shutdown", socket.bytesRead, socket.bytesWritten))
+        Effect.onInterrupt(() => say("shutdown", client.bytesRead, client.socket.bytesWritten))
       )
     })
   }
@@ -191,7 +203,7 @@ const introduce = (client: Net.Socket, target: Peer): Effect.Effect<void> =>
   })
 
 const pictureOf = (
-  settings: RelaySettings,
+  { landing, why }: Landing.Choice,
   gate: AcceptGate,
   doors: Doors,
   listening: ReadonlyArray<Address.Address>
@@ -209,7 +221,8 @@ const pictureOf = (
         applets: yield* applets.snapshot,
         relay: yield* relay.snapshot,
         server: {
-          landing: settings.landing,
+          landing,
+          landingFallback: why,
           listening: listening.map(Address.format),
           accepting: doors.accepting,
           accepted: accept.accepted,

@@ -5,6 +5,7 @@
  */
 export * as Address from "./Address.ts"
 export * as Connect from "./Connect.ts"
+export * as Landing from "./Landing.ts"
 export * as NodeListener from "./NodeListener.ts"
 export * as NodePeer from "./NodePeer.ts"
 export * as ProxyProtocol from "./ProxyProtocol.ts"

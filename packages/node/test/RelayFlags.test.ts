@@ -63,7 +63,7 @@ describe("settings", () => {
       drainTimeout: "0 seconds",
       proxyProtocol: "v2",
       stats: "127.0.0.1:8404",
-      landing: "plain"
+      landing: "readiness"
     })
     if (Result.isFailure(result)) throw result.failure
     const { routes, ...settings } = result.success
@@ -73,6 +73,7 @@ describe("settings", () => {
     assert.deepStrictEqual(settings.drainTimeout, Duration.zero)
     assert.strictEqual(settings.idleTimeout, Duration.infinity)
     assert.strictEqual(settings.proxyProtocol, "v2")
+    assert.strictEqual(settings.landing, "readiness")
   })
 
   it("name every problem at once, with field, value and rule", () => {
@@ -91,7 +92,7 @@ describe("settings", () => {
         drainTimeout: "Infinity",
         proxyProtocol: "v1",
         stats: "8404",
-        landing: "readiness"
+        landing: "fast"
       }),
       [
         "target = \"127.0.0.1:0\": must have a port from 1 to 65535",
@@ -107,7 +108,7 @@ describe("settings", () => {
         "drainTimeout = \"Infinity\": must be a finite duration of zero or more",
         "proxyProtocol = \"v1\": must be v2, or left out",
         "stats = \"8404\": must be host:port, [ipv6]:port, :port, unix:/path or an absolute path",
-        "landing = \"readiness\": must be plain, the only one there is"
+        "landing = \"fast\": must be plain or readiness"
       ]
     )
   })

@@ -27,8 +27,8 @@ const peer = mutantsOf("node", "packages/node/src/NodePeer.ts", [
     name: "an-aborted-write-is-done-at-once",
     law: "L2",
     rule: "a write to a socket that is gone is over before its callback",
-    find: "    this.#silent = true\n    abortSocket(this.socket)\n",
-    replace: "    this.#silent = true\n    this.#writeDone?.(false)\n    abortSocket(this.socket)\n"
+    find: "    this.#readiness?.stop()\n    abortSocket(this.socket)\n",
+    replace: "    this.#readiness?.stop()\n    this.#writeDone?.(false)\n    abortSocket(this.socket)\n"
   }
 ])
 

@@ -21,8 +21,8 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     name: "a-write-in-flight-is-not-pinned",
     law: "L2",
     rule: "until its write is done a buffer is its channel's, and goes with it",
-    find: "    this.connection.shared.pin(buffer)\n    try {",
-    replace: "    try {",
+    find: "    this.connection.shared.pin(buffer)\n",
+    replace: "",
     and: [{
       file: "packages/headgate/src/internal/connection.ts",
       find: "    if (buffer !== undefined) this.connection.shared.unpin(buffer)\n",
@@ -40,8 +40,30 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     name: "a-write-done-twice-counts-twice",
     law: "ends",
     rule: "a peer says once that a write is done",
-    find: "    if (buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)\n",
-    replace: "    if (buffer === undefined) return\n"
+    find:
+      "    if (count === 0 || buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)\n",
+    replace: "    if (count === 0 || buffer === undefined) return\n"
+  },
+
+  {
+    name: "the-count-of-a-read-is-ignored",
+    law: "bytes",
+    rule: "a source fills what it is given",
+    find: "    buffer.commit(count)\n",
+    replace: "    buffer.commit(into.length)\n"
+  },
+  {
+    name: "a-read-beside-a-write",
+    law: "bytes",
+    rule: "there is room behind what is being written, so the source may fill it",
+    find: "if (this.isOver || this.inFlightBytes > 0 || this.closed) return false\n",
+    replace: `if (this.isOver || this.closed) return false
+    if (this.isReadable && this.inFlightBytes > 0 && this.source.read !== undefined && this.held !== undefined) {
+      this.held.commit(this.source.read(this.held.writeView()))
+      this.isReadable = false
+    }
+    if (this.inFlightBytes > 0) return false
+`
   },
 
   // ---- ends: an orderly end is FIN, everything else a reset to both sides ---------------------------------------------
@@ -114,6 +136,14 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     replace: "      part()\n    } catch (error) {\n      throw error\n    }\n"
   },
 
+  {
+    name: "a-read-of-nothing-keeps-its-buffer",
+    law: "L3",
+    rule: "who was told that there is something to read finds something",
+    find: "    this.hold(buffer)\n    const into",
+    replace: "    const into"
+  },
+
   // ---- overdraft ------------------------------------------------------------------------------------------------------
   {
     name: "an-overdraft-of-one-read",
@@ -146,6 +176,14 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     replace: "    return buffer.room > 0\n"
   },
 
+  {
+    name: "kept-in-hand-whoever-waits",
+    law: "L8",
+    rule: "a buffer that was emptied is filled again while its source has more",
+    find: "    if (this.held !== undefined && this.connection.shared.isShort()) this.letGo()\n",
+    replace: ""
+  },
+
   // ---- turns ----------------------------------------------------------------------------------------------------------
   {
     name: "a-second-share-in-each-turn",
@@ -159,8 +197,15 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     name: "the-next-turn-is-for-those-who-read",
     law: "turns",
     rule: "only a direction that was reading is taken up in the next turn",
-    find: "if (isPlaceable && !wanted) this",
-    replace: "if (isPlaceable && !wanted && this.isReading) this"
+    find: "if (isPlaceable && !wanted && !this.isReadable) this",
+    replace: "if (isPlaceable && !wanted && !this.isReadable && this.isReading) this"
+  },
+  {
+    name: "told-again-and-again",
+    law: "turns",
+    rule: "reading is on while there is room, also of a source that is known to have something",
+    find: "const wanted = !this.isReadable && isPlaceable",
+    replace: "const wanted = isPlaceable"
   },
   {
     name: "pumping-inside-pumping",

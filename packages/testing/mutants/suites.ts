@@ -60,6 +60,7 @@ const running = headgate("history/running")
 const bytes = testing("relay/bytes", { only: /every byte once/, runs: 10 })
 const turns = testing("relay/bytes", { only: /turn|stack flat/ })
 const ends = testing("relay/ends")
+const readiness = testing("relay/readiness")
 const hasty = testing("mutantGuards/relay")
 const overdraft = testing("relay/waiting", { only: /overdraft/ })
 const timeouts = testing("relay/waiting", { only: /timeouts/ })
@@ -119,16 +120,16 @@ export const suites: { readonly [P in Part]: { readonly [L in Law]?: ReadonlyArr
   },
   relay: {
     L2: [ends],
-    L3: [ends],
-    L8: [testing("relay/stall", { only: /as fast as they leave/ })],
+    L3: [readiness, ends],
+    L8: [readiness, testing("relay/stall", { only: /as fast as they leave/ })],
     L9: [ends],
     L11: [ends],
-    bytes: [hasty, overdraft, bytes],
+    bytes: [hasty, readiness, overdraft, bytes],
     ends: [ends],
     overdraft: [overdraft],
     stall: [marks, stall],
     bounds: [timeouts],
-    turns: [turns]
+    turns: [readiness, turns]
   },
   node: {
     L2: [peers],

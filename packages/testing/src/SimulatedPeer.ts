@@ -3,7 +3,7 @@
  * buffers of its kernel, the wire, and the far host behind it.
  *
  *     yours -> write -> [send buffer] -> transmit -> [host's buffer] -> host.read -> host.received
- *     yours <- onBytes <- deliver <- [receive buffer] <- arrive <- host.write
+ *     yours <- onBytes, or read <- deliver <- [receive buffer] <- arrive <- host.write
  *
  * Nothing moves by itself: every movement is a call, so a test or a seed decides every order. `advance` makes all that are
  * possible, `elapse` lets time pass. Both sides of the port's contract are checked: what is done to the peer against it is
@@ -23,7 +23,7 @@ import type { Peer, PeerEvents } from "headgate/Peer"
  * @category models
  * @since 0.1.0
  */
-export type Method = "attach" | "readStart" | "readStop" | "write" | "end" | "abort"
+export type Method = "attach" | "readStart" | "readStop" | "read" | "write" | "end" | "abort"
 
 /**
  * What happened at a peer: a method was called, or an event told.
@@ -34,7 +34,7 @@ export type Method = "attach" | "readStart" | "readStop" | "write" | "end" | "ab
 export type Told =
   | { readonly asked: Method; readonly bytes?: number }
   | { readonly told: "bytes"; readonly bytes: number }
-  | { readonly told: "end" | "reset" | "written" | "refused" | "ended" }
+  | { readonly told: "readable" | "end" | "reset" | "written" | "refused" | "ended" }
 
 /**
  * What a simulated connection is like. All may be left out: then nothing has a bound, and nothing takes time.
@@ -60,6 +60,11 @@ export interface Options {
   readonly readsPerSecond?: number | undefined
   /** Whether `write` and `end` may be `done` before they return. Default `"async"`. */
   readonly done?: "sync" | "async" | undefined
+  /**
+   * How bytes come in: told with memory of the peer's own (`plain`), or left where they are until they are `read`. Default
+   * `"plain"`; whoever has no `onReadable` is told bytes in any case.
+   */
+  readonly landing?: "plain" | "readiness" | undefined
   /** Called with each method that acts, as it begins, and before each event is told. */
   readonly trace?: ((what: Told) => void) | undefined
 }
@@ -283,6 +288,9 @@ export class SimulatedPeer implements Peer {
   private finSent = false
   private hasToldReset = false
   private lateBytes = 0
+  /** A read has found the end, or a reset, and that is still to be told. */
+  private hasFoundEnd = false
+  private readsAsked = 0
   private sampled: number | undefined = undefined
   private inside: string | undefined = undefined
 
@@ -311,9 +319,26 @@ export class SimulatedPeer implements Peer {
 
   readStop(): void {
     this.act("readStop", () => {
-      if (this.isReading) this.lateBytes = readBytes
+      if (this.isReading && !this.tellsReadable) this.lateBytes = readBytes
       this.isReading = false
     })
+  }
+
+  /** What fits, of what is there; the rest of `into` is spoilt, for whoever takes it for bytes. */
+  read(into: Uint8Array): number {
+    let bytes: Uint8Array = nothing.bytes
+    this.act("read", () => {
+      if (!this.tellsReadable) this.violations.push("read of what is told")
+      if (into.length === 0) this.violations.push("read into nothing")
+      this.readsAsked++
+      if (this.isGone || this.hasToldEnd) return
+      bytes = this.receiving.take(Math.min(into.length, this.segment))
+      if (bytes.length === 0) this.hasFoundEnd = this.isEndThere
+    }, into.length)
+    into.fill(0xee)
+    into.set(bytes)
+    this.toldBytes += bytes.length
+    return bytes.length
   }
 
   write(views: ReadonlyArray<Uint8Array>, done: (accepted: boolean) => void): void {
@@ -366,8 +391,12 @@ export class SimulatedPeer implements Peer {
     return bytes.length > 0
   }
 
-  /** One read: bytes, or the end behind them. Only while it is read: as with Node's sockets, nobody else hears of an end. */
+  /**
+   * One read: bytes, or the end behind them. Only while it is read: as with Node's sockets, nobody else hears of an end. In the
+   * readiness landing, the news that there is something to read; or the end, once a read has found it.
+   */
   deliver(max = readBytes): boolean {
+    if (this.tellsReadable) return this.hasFoundEnd ? this.tellEnd() : this.isReading && this.tellReadable()
     return this.isReading && this.tell(Math.min(max, readBytes, this.segment))
   }
 
@@ -563,7 +592,7 @@ export class SimulatedPeer implements Peer {
 
   private tell(max: number): boolean {
     if (this.isSilent || this.hasToldEnd || this.isReset || this.events === undefined) return false
-    if (this.inside !== undefined) throw new Error(`an event from inside ${this.inside}`)
+    this.mustBeOutside()
     if (this.receiving.length > 0) {
       const bytes = new Chunk(this.receiving.take(max).buffer)
       this.toldBytes += bytes.length
@@ -573,12 +602,44 @@ export class SimulatedPeer implements Peer {
       bytes.fill(0xee)
       return true
     }
+    return this.isEndThere && this.tellEnd()
+  }
+
+  private get tellsReadable(): boolean {
+    return this.options.landing === "readiness" && this.events?.onReadable !== undefined
+  }
+
+  /** The host's end has arrived, behind all its bytes. */
+  private get isEndThere(): boolean {
     const { hasEnded, outbox, overAt } = this.host
-    if (!hasEnded || outbox.length > 0 || overAt > this.now) return false
+    return hasEnded && outbox.length === 0 && overAt <= this.now
+  }
+
+  private tellEnd(): boolean {
+    if (this.isSilent || this.hasToldEnd || this.isReset || this.events === undefined) return false
+    this.mustBeOutside()
     this.hasToldEnd = true
     this.options.trace?.({ told: "end" })
     this.events.onEnd()
     return true
+  }
+
+  /** Who is told must read, or stop reading: it would be told again and again. */
+  private tellReadable(): boolean {
+    if (this.isSilent || this.hasToldEnd || this.isReset || this.events === undefined) return false
+    if (this.receiving.length === 0 && !this.isEndThere) return false
+    this.mustBeOutside()
+    const before = this.readsAsked
+    this.options.trace?.({ told: "readable" })
+    this.events.onReadable?.()
+    if (this.readsAsked === before && this.isReading && !this.isGone) {
+      this.violations.push("told what can be read, it neither read nor stopped")
+    }
+    return true
+  }
+
+  private mustBeOutside(): void {
+    if (this.inside !== undefined) throw new Error(`an event from inside ${this.inside}`)
   }
 }
 

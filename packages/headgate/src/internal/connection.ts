@@ -5,8 +5,11 @@
  * overdraft behind it; and while any is in the overdraft, the source is not being read. So memory is bounded by the pool
  * and the overdraft, and nothing is lost but by a reset, which both sides are told as such: truncated never looks complete.
  *
- * The byte path runs in the peers' callbacks: take, copy, write, give back, without a fiber. Only when a buffer must be
+ * The byte path runs in the peers' callbacks: take, fill, write, give back, without a fiber. Only when a buffer must be
  * waited for does the stream's fiber come in: the grant wakes it, and its run calls `pump`.
+ *
+ * A buffer is filled by a copy of what the source told (`onBytes`), or by the source itself (`onReadable`, then `read`). In the
+ * second way nothing is ever told that has no place, so there is no overdraft: what waits, waits in the operating system.
  */
 import type { ByteBuffer } from "../ByteBuffer.ts"
 import * as ByteChannel from "../ByteChannel.ts"
@@ -23,8 +26,9 @@ export interface Shared {
   readonly turnBytes: number
   readonly stallGraceMs: number
   readonly now: () => number
-  /** The number of the present turn; asks for the next one. */
+  /** The number of the present turn. It changes only if somebody has asked for the next one. */
   readonly turn: () => number
+  readonly askForTurn: () => void
   /** Calls `pump` in the next turn. */
   readonly nextTurn: (direction: Direction) => void
   readonly pin: (buffer: ByteBuffer) => void
@@ -144,12 +148,15 @@ export class Direction {
   private readonly channel: ByteChannel.ByteChannel
   private overdraft: Array<Uint8Array> = []
   private overdraftBytes = 0
-  /** The write in flight: whose bytes, and how many. */
-  private inFlight: ByteBuffer | undefined = undefined
+  /** The write in flight: how many bytes of `held`; 0 if there is none. */
   private inFlightBytes = 0
+  /** The buffer that is pinned: while a write is in flight, and until the end of the pump that filled or wrote it. */
+  private held: ByteBuffer | undefined = undefined
   /** The write before left bytes in the buffer, so that the buffer has not been given back since. */
   private stillHolds = false
   private isReading = false
+  /** The source told that there is something to read, and no read has shown since that there is nothing more. */
+  private isReadable = false
   private sourceEnded = false
   private isEnding = false
   private isPumping = false
@@ -182,16 +189,21 @@ export class Direction {
         this.connection.broke(error)
       }
     },
+    onReadable: () => {
+      this.isReadable = true
+      this.pump()
+    },
     onEnd: () => {
       this.sourceEnded = true
+      this.isReadable = false
       this.pump()
     },
     onReset: (cause) => this.connection.finish("reset", cause)
   }
 
   /**
-   * Moves what can be moved now: from the overdraft into the buffer, from the buffer into the sink; then turns reading on or
-   * off. Called from everywhere, never throws, and never nests: a peer that calls back from inside a method (a write that is
+   * Moves what can be moved now: from the source or the overdraft into the buffer, from the buffer into the sink; then turns
+   * reading on or off. Called from everywhere, never throws, and never nests: a peer that calls back from inside a method (a write that is
    * `done` at once) changes what the next step finds, however many there are, on a flat stack.
    */
   pump(): void {
@@ -203,6 +215,7 @@ export class Direction {
       this.connection.broke(error)
     }
     this.isPumping = false
+    this.settle()
   }
 
   /** Looks at the sink's progress; true if bytes have moved since the last look. */
@@ -218,15 +231,17 @@ export class Direction {
 
   /** Nothing of it can move unseen: all that was written had left the operating system at the last look, or who knows. */
   get isSettled(): boolean {
-    if (this.inFlight !== undefined || this.seen === undefined) return false
+    if (this.inFlightBytes > 0 || this.seen === undefined) return false
     return this.seen.delivered === undefined || this.seen.delivered >= this.seen.accepted
   }
 
   /** The connection is over: what lies in the overdraft goes. */
   drop(): void {
-    this.connection.shared.overdraft(-this.overdraftBytes)
-    this.overdraft = []
-    this.overdraftBytes = 0
+    if (this.overdraftBytes > 0) {
+      this.connection.shared.overdraft(-this.overdraftBytes)
+      this.overdraft = []
+      this.overdraftBytes = 0
+    }
     this.waitingSince = undefined
   }
 
@@ -280,14 +295,32 @@ export class Direction {
 
   /** One step of `pump`; false when nothing more can be done now. */
   private step(): boolean {
-    if (this.isOver || this.inFlight !== undefined || this.closed) return false
+    if (this.isOver || this.inFlightBytes > 0 || this.closed) return false
     if (this.overdraft.length > 0 && this.mayFill) this.unstash()
+    if (this.isReadable && isEmpty(this.channel.buffer)) this.land()
     const buffer = this.channel.buffer
     if (buffer === undefined || buffer.length === 0) return this.maybeEnd()
     const allowance = this.allowance()
     if (allowance > 0) return this.write(buffer, allowance)
     this.connection.shared.nextTurn(this)
     return false
+  }
+
+  /**
+   * Has the source fill an empty buffer, if one is to be had. One that was filled before in this pump is kept in hand, unless
+   * others wait for it: then it goes to them, and this direction queues behind them.
+   */
+  private land(): void {
+    if (this.allowance() <= 0) return this.connection.shared.nextTurn(this)
+    if (this.held !== undefined && this.connection.shared.isShort()) this.letGo()
+    const buffer = this.alloc()
+    if (buffer === undefined || this.source.read === undefined) return
+    this.hold(buffer)
+    const into = buffer.writeView()
+    const count = this.source.read(into)
+    buffer.commit(count)
+    this.isReadable = count === into.length
+    if (count > 0) this.connection.lastActivityAt = this.connection.shared.now()
   }
 
   private unstash(): void {
@@ -311,22 +344,27 @@ export class Direction {
     return this.connection.shared.turnBytes - this.movedInTurn
   }
 
+  /** Turns are asked for only when half an allowance is used up: those who say little need none. */
+  private moves(count: number): void {
+    this.movedInTurn += count
+    if (2 * this.movedInTurn >= this.connection.shared.turnBytes) this.connection.shared.askForTurn()
+  }
+
   /** Until `done` the buffer belongs to the write: it is pinned, and its bytes stay in it. */
   private write(buffer: ByteBuffer, allowance: number): boolean {
     const views = firstBytes(buffer, allowance)
     const count = Math.min(buffer.length, allowance)
-    this.movedInTurn += count
+    this.moves(count)
     this.progress.begin(this.connection.shared.now(), this.written, this.stillHolds)
-    this.inFlight = buffer
+    this.hold(buffer)
     this.inFlightBytes = count
-    this.connection.shared.pin(buffer)
     try {
       this.sink.write(views, this.whenWritten)
     } catch (error) {
-      this.landed()
+      this.inFlightBytes = 0
       throw error
     }
-    return this.inFlight === undefined
+    return this.inFlightBytes === 0
   }
 
   /** `done`, one function for all writes: no closure for each. */
@@ -336,13 +374,15 @@ export class Direction {
     } catch (error) {
       this.connection.broke(error)
     }
+    this.settle()
   }
 
   private wrote(accepted: boolean): void {
     const count = this.inFlightBytes
-    const buffer = this.landed()
+    const buffer = this.held
+    this.inFlightBytes = 0
     if (this.isOver) return
-    if (buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)
+    if (count === 0 || buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)
     if (!accepted) return this.connection.finish("reset", new Error(`${this.sink.label} is gone`))
     const now = this.connection.shared.now()
     this.progress.done(now)
@@ -350,18 +390,29 @@ export class Direction {
     this.seen = undefined
     this.written += count
     this.connection.shared.moved(this.side, count)
+    // Only for a source that has more at hand is it worth keeping; else it goes back in the step that empties it.
+    if (!this.isReadable) this.letGo()
     buffer.consume(count)
     this.stillHolds = buffer.length > 0
     this.pump()
   }
 
-  /** The write in flight is over: its memory is ours again, or the pool's if the connection has ended. */
-  private landed(): ByteBuffer | undefined {
-    const buffer = this.inFlight
-    this.inFlight = undefined
-    this.inFlightBytes = 0
+  /** Pinned from now on: what is in hand goes to nobody, and stays when it becomes empty. */
+  private hold(buffer: ByteBuffer): void {
+    if (this.held === buffer) return
+    this.connection.shared.pin(buffer)
+    this.held = buffer
+  }
+
+  private letGo(): void {
+    const buffer = this.held
+    this.held = undefined
     if (buffer !== undefined) this.connection.shared.unpin(buffer)
-    return buffer
+  }
+
+  /** Nothing uses the memory any more: it is the channel's again, or the pool's if it is empty or the connection has ended. */
+  private settle(): void {
+    if (!this.isPumping && this.inFlightBytes === 0) this.letGo()
   }
 
   /** Nothing is left to write: an end that the source told is passed on. */
@@ -385,13 +436,16 @@ export class Direction {
     return buffer.room > 0 && !this.connection.shared.isShort()
   }
 
-  /** Reading is on exactly while what is read can be placed, in this turn. True if that has just changed. */
+  /**
+   * Reading is on exactly while what is told can be placed, in this turn; or, of a source that has `read`, while it is not
+   * known to have something. True if that has just changed.
+   */
   private steer(): boolean {
     if (this.isOver || this.sourceEnded) return false
     const isPlaceable = this.overdraft.length === 0 && this.mayFill
-    const wanted = isPlaceable && this.allowance() > 0
+    const wanted = !this.isReadable && isPlaceable && this.allowance() > 0
     // Whatever stopped the reading before, only the next turn can bring it back.
-    if (isPlaceable && !wanted) this.connection.shared.nextTurn(this)
+    if (isPlaceable && !wanted && !this.isReadable) this.connection.shared.nextTurn(this)
     if (wanted === this.isReading) return false
     this.isReading = wanted
     if (wanted) this.source.readStart()
@@ -399,6 +453,8 @@ export class Direction {
     return true
   }
 }
+
+const isEmpty = (buffer: ByteBuffer | undefined): boolean => buffer === undefined || buffer.length === 0
 
 const firstBytes = (buffer: ByteBuffer, count: number): ReadonlyArray<Uint8Array> => {
   const views = buffer.readViews()

@@ -91,7 +91,8 @@ class RelayImpl {
       turnBytes: settings.turnBytes,
       stallGraceMs: settings.stallGraceMs,
       now: () => clock.currentTimeMillisUnsafe(),
-      turn: () => this.turns.current(),
+      turn: () => this.turns.number,
+      askForTurn: () => this.turns.ask(),
       nextTurn: (direction) => this.turns.resume(direction),
       pin: pool.pinUnsafe,
       unpin: pool.unpinUnsafe,
@@ -256,7 +257,7 @@ const outcomeOf = (connection: Connection): Effect.Effect<RelayOutcome> =>
 
 /** Turns of the event loop: who has moved its share of bytes in one goes on in the next. */
 class Turns {
-  private number = 1
+  number = 1
   private isAsked = false
   private readonly stopped = new Set<Direction>()
   private readonly dispatcher: Scheduler.SchedulerDispatcher
@@ -265,17 +266,12 @@ class Turns {
     this.dispatcher = dispatcher
   }
 
-  current(): number {
-    this.ask()
-    return this.number
-  }
-
   resume(direction: Direction): void {
     this.stopped.add(direction)
     this.ask()
   }
 
-  private ask(): void {
+  ask(): void {
     if (this.isAsked) return
     this.isAsked = true
     this.dispatcher.scheduleTask(() => this.next(), 0)

@@ -10,6 +10,8 @@ import * as HeadgateMetrics from "headgate/HeadgateMetrics"
 /** Counters of the process around the relay. */
 export interface ServerSnapshot {
   readonly landing: string
+  /** Why it is not the landing that was asked for. */
+  readonly landingFallback: string | undefined
   readonly listening: ReadonlyArray<string>
   readonly accepting: boolean
   readonly accepted: number
@@ -105,7 +107,8 @@ function* relayText({ relay, server }: Picture): Generator<string> {
 
 function* processText({ applets, server, tasks }: Picture): Generator<string> {
   yield line("run queues", `${tasks.runQueueLength} tasks, ${applets.runQueueLength} applets`)
-  yield line("landing", server.landing)
+  const { landing, landingFallback } = server
+  yield line("landing", landingFallback === undefined ? landing : `${landing}, because ${landingFallback}`)
   yield line("listening", server.listening.join(", "))
   yield line("memory of the process", bytes(server.rssBytes))
   yield line("up", `${Math.round(server.uptimeSeconds)} s`)

@@ -19,8 +19,12 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
 })
 
-const relayTo = async (port: number, ...args: ReadonlyArray<string>): Promise<RelayProcess> => {
-  const relay = await startRelay(port, args)
+type Landing = "plain" | "readiness"
+
+const landings: ReadonlyArray<Landing> = ["plain", "readiness"]
+
+const relayTo = async (port: number, landing: Landing, ...args: ReadonlyArray<string>): Promise<RelayProcess> => {
+  const relay = await startRelay(port, ["--landing", landing, ...args])
   cleanUps.push(() => relay.process.kill("SIGKILL"))
   return relay
 }
@@ -50,7 +54,8 @@ const connect = (port: number): Net.Socket => {
 
 /** Everything came back, and the command ends with 0 and says so. */
 const endsClean = async (relay: RelayProcess): Promise<void> => {
-  await eventually(relay.stats, isAtRest, patienceMs)
+  const { relay: { overdrafts }, server: { landing } } = await eventually(relay.stats, isAtRest, patienceMs)
+  if (landing === "readiness") expect(overdrafts).toBe(0)
   const { code, output } = await relay.stop()
   expect(output).toContain("nothing leaked")
   expect(code).toBe(0)
@@ -65,32 +70,34 @@ const sizes = (most: number) => ({
   origin: (id: number) => id % 4 === 2 ? most / 100 : most
 })
 
-describe("both ways at once, in random chunks, with pauses and half-closes", () => {
+describe.each(landings)("%s: both ways at once, in random chunks, with pauses and half-closes", (landing) => {
   const count = full ? 40 : 12
   const size = sizes(full ? 16_000_000 : 1_000_000)
   it.each([[64, 3], [3, 1]])(`${count} connections over %i buffers: every hash is right`, async (limit, reserve) => {
     const origin = await startOrigin(size.origin)
     cleanUps.push(origin.close)
-    const relay = await relayTo(origin.port, "--limit", `${limit}`, "--reserve", `${reserve}`)
+    const relay = await relayTo(origin.port, landing, "--limit", `${limit}`, "--reserve", `${reserve}`)
     const ids = Array.from({ length: count }, (_, at) => seed + at)
     const ends = await Promise.all(ids.map(async (id) => ({
       client: await connectAndConverse(relay.port, id, size.client(id)),
       origin: await origin.end(id)
     })))
     expect(ends.filter(({ client, origin }) => agree(client, origin))).toHaveLength(count)
-    expect((await relay.stats()).pool.highWater).toBeLessThanOrEqual(limit)
+    const { pool, server } = await relay.stats()
+    expect(pool.highWater).toBeLessThanOrEqual(limit)
+    expect(server.landing).toBe(landing)
     await endsClean(relay)
   }, patienceMs)
 })
 
-describe("killed in the middle", () => {
+describe.each(landings)("%s: killed in the middle", (landing) => {
   const kills = full ? 200 : 40
   it(`${kills} clients and origins: the other side sees a reset, the rest are complete`, async () => {
     const random = randomOf(seed)
     const size = sizes(300_000)
     const origin = await startOrigin(size.origin)
     cleanUps.push(origin.close)
-    const relay = await relayTo(origin.port, "--limit", "3", "--reserve", "1", "--buffer-size", "16 KiB")
+    const relay = await relayTo(origin.port, landing, "--limit", "3", "--reserve", "1", "--buffer-size", "16 KiB")
     const kill = async (id: number): Promise<void> => {
       const victim = id % 2 === 0 ? "client" : "origin"
       const client = connectAndConverse(relay.port, id, size.client(id), (socket) => {
@@ -116,12 +123,21 @@ describe("killed in the middle", () => {
   }, patienceMs)
 })
 
-describe("slow and stuck peers", () => {
+describe.each(landings)("%s: slow and stuck peers", (landing) => {
   it("never-readers are evicted while healthy requests go on, and slow readers are not", async () => {
     const port = await serve((socket) => {
       socket.once("data", (chunk) => socket.end(chunk[0] === 1 ? Buffer.alloc(64, 7) : Buffer.alloc(8_000_000, 9)))
     })
-    const relay = await relayTo(port, "--limit", "16", "--stall-timeout", "3 seconds", "--stall-grace", "500 millis")
+    const relay = await relayTo(
+      port,
+      landing,
+      "--limit",
+      "16",
+      "--stall-timeout",
+      "3 seconds",
+      "--stall-grace",
+      "500 millis"
+    )
     const stuck = Array.from({ length: 40 }, () => connect(relay.port))
     for (const socket of stuck) socket.pause().write(Buffer.of(2))
     const slow = Array.from({ length: 4 }, () => readSlowly(connect(relay.port), 100_000, full ? 20_000 : 8000))
@@ -146,7 +162,7 @@ describe("slow and stuck peers", () => {
         more()
       })
     })
-    const relay = await relayTo(port, "--limit", "16")
+    const relay = await relayTo(port, landing, "--limit", "16")
     const downloads = full ? 64 : 32
     const endless = Array.from({ length: downloads }, () => readSlowly(connect(relay.port), 500_000, patienceMs))
     await eventually(relay.stats, ({ pool }) => pool.used >= 12, patienceMs)
@@ -201,12 +217,12 @@ const readSlowly = (socket: Net.Socket, bytesPerSecond: number, forMs: number): 
     socket.write(Buffer.of(2))
   })
 
-describe("the smallest budget", () => {
+describe.each(landings)("%s: the smallest budget", (landing) => {
   it("120 of 120 concurrent downloads through three buffers are equal byte for byte", async () => {
     const content = Buffer.from(Uint8Array.from({ length: 64 * 1024 }, (_, at) => at * 31 % 251))
     const hash = createHash("sha256").update(content).digest("hex")
     const port = await serve((socket) => socket.once("data", () => socket.end(content)))
-    const relay = await relayTo(port, "--limit", "3", "--reserve", "1", "--buffer-size", "16 KiB")
+    const relay = await relayTo(port, landing, "--limit", "3", "--reserve", "1", "--buffer-size", "16 KiB")
     const download = (): Promise<string> =>
       new Promise((resolve) => {
         const received = createHash("sha256")

@@ -31,9 +31,15 @@ export interface Stats {
     readonly waitingDirections: number
     readonly overdraftBytes: number
     readonly overdraftHighWaterBytes: number
+    readonly overdrafts: number
     readonly ended: { readonly [end: string]: number }
   }
-  readonly server: { readonly open: number; readonly accepted: number; readonly rssBytes: number }
+  readonly server: {
+    readonly open: number
+    readonly accepted: number
+    readonly rssBytes: number
+    readonly landing: string
+  }
 }
 
 export const getJson = <A>(port: number, path: string): Promise<A> =>

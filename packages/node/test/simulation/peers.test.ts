@@ -146,15 +146,15 @@ const conversation = (seed: number): ReadonlyArray<Move> => {
   return moves
 }
 
-describe("a simulated peer and a socket tell the same story", () => {
+describe.each(["plain", "readiness"] as const)("a simulated peer and a socket tell the same story: %s", (landing) => {
   for (const [name, moves] of Object.entries(conversations)) {
-    it.live(name, () => sameOverLoopback(moves))
+    it.live(name, () => sameOverLoopback(moves, landing))
   }
 
   it.live(`${count} conversations from HEADGATE_SEED=${first} on`, () =>
     Effect.forEach(
       Array.from({ length: count }, (_, at) => first + at),
-      (seed) => Effect.scoped(sameOverLoopback(conversation(seed))),
+      (seed) => Effect.scoped(sameOverLoopback(conversation(seed), landing)),
       { discard: true }
     ))
 })

@@ -4,6 +4,7 @@
  *
  * What may differ is left out of a story: how bytes were cut, and what a host would see only if it read on.
  */
+import type { Landing } from "@headgate/node/Landing"
 import { fromSocket, type NodePeer } from "@headgate/node/NodePeer"
 import { make, pattern, type SimulatedPeer } from "@headgate/testing/SimulatedPeer"
 import { Effect, type Scope } from "effect"
@@ -40,20 +41,27 @@ class Digest {
   }
 }
 
-/** What a peer tells and answers. */
+/** What a peer tells and answers. What it says can be read is read. */
 class Told {
   private readonly parts: Array<string | Digest> = []
+  private readonly area = new Uint8Array(7000)
 
-  readonly events: PeerEvents = {
-    onBytes: (bytes) => {
-      const last = this.parts.at(-1)
-      const digest = last instanceof Digest ? last : new Digest()
-      if (digest !== last) this.parts.push(digest)
-      digest.add(bytes)
+  private bytes(bytes: Uint8Array): void {
+    const last = this.parts.at(-1)
+    const digest = last instanceof Digest ? last : new Digest()
+    if (digest !== last) this.parts.push(digest)
+    digest.add(bytes)
+  }
+
+  readonly events = (peer: Peer): PeerEvents => ({
+    onBytes: (bytes) => this.bytes(bytes),
+    onReadable: () => {
+      const count = peer.read?.(this.area) ?? 0
+      if (count > 0) this.bytes(this.area.subarray(0, count))
     },
     onEnd: () => void this.parts.push("end"),
     onReset: () => void this.parts.push("reset")
-  }
+  })
   readonly answers = {
     written: (accepted: boolean): void => void this.parts.push(accepted ? "written" : "refused"),
     ended: (): void => void this.parts.push("ended")
@@ -107,11 +115,11 @@ const hostOf = ({ host }: SimulatedPeer, reads: boolean): string => {
 }
 
 /** The story after each move. */
-export const simulated = (moves: ReadonlyArray<Move>): ReadonlyArray<Story> => {
-  const peer = make({ sendBuffer: 4 << 20, hostBuffer: 2 << 20, readsPerSecond: 0 })
+export const simulated = (moves: ReadonlyArray<Move>, landing: Landing): ReadonlyArray<Story> => {
+  const peer = make({ sendBuffer: 4 << 20, hostBuffer: 2 << 20, readsPerSecond: 0, landing })
   const told = new Told()
   const written = { bytes: 0 }
-  peer.attach(told.events)
+  peer.attach(told.events(peer))
   return moves.map((move) => {
     if ("peer" in move) asks(peer, told, written, move)
     else simulatedHost(peer, move)
@@ -186,16 +194,18 @@ const comesTo = (story: () => Story, expected: Story, what: string, until = Date
 /** Makes the same moves over a real socket, and sees the same story after each. */
 export const sameOverLoopback = (
   moves: ReadonlyArray<Move>,
+  landing: Landing,
   options?: Net.ListenOptions
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const stories = simulated(moves)
+    const stories = simulated(moves, landing)
     const { other, ours } = yield* pair(options)
-    const peer: NodePeer = yield* fromSocket(ours)
+    const peer: NodePeer = yield* fromSocket(ours, { landing })
     const host = new Host(other)
     const told = new Told()
     const written = { bytes: 0 }
-    peer.attach(told.events)
+    peer.attach(told.events(peer))
+    assert.equal(peer.landing, landing)
     const story = () => ({ told: told.lines(), host: `${host}` })
     for (const [at, move] of moves.entries()) {
       if ("peer" in move) asks(peer, told, written, move)

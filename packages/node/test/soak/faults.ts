@@ -21,7 +21,7 @@ export const replace = <A extends object>(
 /** What a relay writes in bulk, not what it says: each such write of a socket, and which one it is. */
 export const onBulk = (change: (socket: Net.Socket, bytes: Uint8Array, nth: number) => Uint8Array): void => {
   let nth = 0
-  replace(Net.Socket.prototype, "write", (socket, original, [bytes, ...rest]) => {
+  replace(Net.Socket.prototype, "_write", (socket, original, [bytes, ...rest]) => {
     const isBulk = bytes instanceof Uint8Array && bytes.length >= 8 * 1024
     return original(isBulk ? change(socket, bytes, ++nth) : bytes, ...rest)
   })

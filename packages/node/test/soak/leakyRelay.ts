@@ -2,14 +2,14 @@
 import { Direction } from "../../../headgate/src/internal/connection.ts"
 import { replace } from "./faults.ts"
 
-let writes = 0
-replace(Direction.prototype, "landed", ({ connection: { shared } }, original) => {
-  writes++
+let pins = 0
+replace(Direction.prototype, "letGo", (direction, original) => {
+  const { shared } = direction.connection
+  if (Reflect.get(direction, "held") !== undefined) pins++
   const { unpin } = shared
-  if (writes === 3) Reflect.set(shared, "unpin", () => {})
-  const landed = original()
+  if (pins === 3) Reflect.set(shared, "unpin", () => {})
+  original()
   Reflect.set(shared, "unpin", unpin)
-  return landed
 })
 
 await import("../../soak/relay.ts")

@@ -3,6 +3,7 @@
  *
  * HEADGATE_SEED chooses the mix.
  */
+import type { Landing } from "@headgate/node/Landing"
 import { assert, describe, it } from "vitest"
 import type { Stand, Times } from "../../soak/mix.ts"
 import { soak } from "../../soak/run.ts"
@@ -17,7 +18,8 @@ const stand: Stand = {
 }
 
 const times: Times = {
-  stallTimeoutMs: 300,
+  // The relay samples once a second what nobody waits for: in less than two, who reads could be taken for stuck.
+  stallTimeoutMs: 2000,
   stallGraceMs: 100,
   queueTimeoutMs: 20_000,
   patienceMs: 5000,
@@ -46,12 +48,13 @@ const seconds = 1 / 60
 const patienceMs = 180_000
 
 describe("a short soak", () => {
-  it("of the real relay is clean, and says what it saw", async () => {
+  it.each(["plain", "readiness"] as const)("of the real relay is clean, and says what it saw: %s", async (landing) => {
     const lines: Array<string> = []
     const small = { ...stand, limit: 64, reserve: 3, limits: [6, 64, 96] } as const
     const failures = await soak({
       minutes: 2 * seconds,
       seed,
+      landing,
       stands: [stand, small],
       times,
       loads: 2,
@@ -59,7 +62,7 @@ describe("a short soak", () => {
     })
     const text = lines.join("\n")
     assert.deepStrictEqual(failures, [], text)
-    assert.match(text, new RegExp(`^soak: .* minutes, limits 3, 64, --seed ${seed}\n`))
+    assert.match(text, new RegExp(`^soak: .* minutes, landing ${landing}, limits 3, 64, --seed ${seed}\n`))
     assert.match(text, /complete, both ways +[1-9]\d* +[1-9]\d*\n/)
     assert.match(text, /connections killed +[1-9]\d* +[1-9]\d*\n/)
     assert.match(text, /\nsoak: [1-9]\d* connections, [1-9]\d* bytes, clean$/)
@@ -71,6 +74,7 @@ describe("a short soak", () => {
     readonly told: RegExp
     /** What can be seen at once ends the soak at once; the rest is seen at its end. */
     readonly atOnce: boolean
+    readonly landing: Landing
     readonly stand?: Stand
     readonly times?: Times
   }
@@ -78,18 +82,21 @@ describe("a short soak", () => {
   const planted: ReadonlyArray<Planted> = [
     {
       fault: "bytes are changed",
+      landing: "plain",
       script: "./corruptingRelay.ts",
       told: /limit 3, the load: a wrong byte came to the (client|origin), at \d+, of /,
       atOnce: true
     },
     {
       fault: "a stream gets another's bytes",
+      landing: "readiness",
       script: "./swappingRelay.ts",
       told: /the load: a wrong byte came to the /,
       atOnce: true
     },
     {
       fault: "resets look like orderly ends",
+      landing: "plain",
       script: "./politeRelay.ts",
       told: /the load: (what the (client|origin) got was cut short and looks complete, of |an orderly end came to)/,
       atOnce: true,
@@ -97,18 +104,21 @@ describe("a short soak", () => {
     },
     {
       fault: "connections are reset for nothing",
+      landing: "readiness",
       script: "./nervousRelay.ts",
       told: /the load: was reset, and nobody had provoked it: /,
       atOnce: true
     },
     {
       fault: "the relay dies",
+      landing: "plain",
       script: "./dyingRelay.ts",
       told: /limit 3, the relay: ended \(1\): .*nobody caught this/,
       atOnce: true
     },
     {
       fault: "somebody waits longer than promised",
+      landing: "readiness",
       script: "./patientRelay.ts",
       told: /the relay: .* at (rx|channel) has waited \d+ ms, more than the \d+ ms that it was promised/,
       atOnce: true,
@@ -117,6 +127,7 @@ describe("a short soak", () => {
     },
     {
       fault: "a buffer is not given back",
+      landing: "plain",
       script: "./leakyRelay.ts",
       told: /the relay: left, with nobody there: 1 buffers lent/,
       atOnce: false,
@@ -124,6 +135,7 @@ describe("a short soak", () => {
     },
     {
       fault: "an end is not passed on",
+      landing: "plain",
       script: "./forgetfulRelay.ts",
       told: /the load: hangs, \d s after the load's end: /,
       atOnce: false,
@@ -131,12 +143,13 @@ describe("a short soak", () => {
     }
   ]
 
-  for (const { atOnce, fault, script, stand = mixedOnly, times = calm, told } of planted) {
-    it(`fails, with the seed, when ${fault}`, async () => {
+  for (const { atOnce, fault, landing, script, stand = mixedOnly, times = calm, told } of planted) {
+    it(`fails, with the seed, when ${fault}: ${landing}`, async () => {
       const lines: Array<string> = []
       const failures = await soak({
         minutes: atOnce ? 1 : seconds,
         seed,
+        landing,
         stands: [stand],
         times,
         loads: 1,
@@ -145,7 +158,7 @@ describe("a short soak", () => {
       })
       const text = lines.join("\n")
       assert.match(failures.join("\n"), told, text)
-      assert.match(text, new RegExp(`\nsoak: FAILED, --seed ${seed}\n`))
+      assert.match(text, new RegExp(`\nsoak: FAILED, --landing ${landing} --seed ${seed}\n`))
       assert.notMatch(text, /clean$/)
     }, patienceMs)
   }

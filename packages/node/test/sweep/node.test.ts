@@ -141,7 +141,13 @@ const rows: { readonly [name: string]: Row<Headgate.Services> } = {
 }
 
 /** Those that make their own sockets; the tests beside this directory are about them. */
-const withSockets = ["NodeListener.listen", "RelayServer.make", "StatusServer.make", "RelayCommand.relayCommand"]
+const withSockets = [
+  "Landing.choose",
+  "NodeListener.listen",
+  "RelayServer.make",
+  "StatusServer.make",
+  "RelayCommand.relayCommand"
+]
 
 const samples: { readonly [name: string]: () => unknown } = {
   "Address.parse": () => Address.parse(":1"),

@@ -42,7 +42,19 @@ class Dice {
 
 export const expand = (seed: number): Script => {
   const dice = new Dice(seed)
-  return dice.oneIn(2) ? grains(dice) : dice.oneIn(3) ? crowds(dice) : flows(dice)
+  const script = dice.oneIn(2) ? grains(dice) : dice.oneIn(3) ? crowds(dice) : flows(dice)
+  return { ...script, links: landed(dice, script.links) }
+}
+
+/** All in one landing, or each end in its own. */
+const landed = (dice: Dice, links: ReadonlyArray<LinkScript>): ReadonlyArray<LinkScript> => {
+  const kind = dice.of("plain", "readiness", "either")
+  const landing = () => kind === "either" ? dice.of("plain", "readiness") : kind
+  return links.map(({ client, target, ...link }) => ({
+    ...link,
+    client: { ...client, landing: landing() },
+    target: { ...target, landing: landing() }
+  }))
 }
 
 const common = (dice: Dice) => ({

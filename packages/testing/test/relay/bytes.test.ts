@@ -26,6 +26,7 @@ const peer = fc.record({
   sendBuffer: size,
   receiveBuffer: size,
   hostBuffer: size,
+  landing: fc.constantFrom("plain", "readiness"),
   done: fc.constantFrom("sync", "async")
 })
 const chunks = fc.array(fc.integer({ min: 1, max: 100 }), { maxLength: 6 })

@@ -128,6 +128,7 @@ class Between implements Peer {
       attach: (events) => peer.attach(events),
       readStart: () => peer.readStart(),
       readStop: () => peer.readStop(),
+      read: (into) => peer.read?.(into) ?? 0,
       write: (views, done) => peer.write(views, done),
       end: (done) => peer.end(done),
       abort: () => peer.abort(),
@@ -144,6 +145,9 @@ class Between implements Peer {
   }
   readStop(): void {
     this.as.readStop()
+  }
+  read(into: Uint8Array): number {
+    return this.as.read?.(into) ?? 0
   }
   write(views: ReadonlyArray<Uint8Array>, done: (accepted: boolean) => void): void {
     this.as.write(views, done)
@@ -212,7 +216,24 @@ const planted: ReadonlyArray<Planted> = [
     fault: "reading is never turned off",
     law: "memory",
     events: 8,
+    relay: withTargets((peer) => ({
+      attach: ({ onBytes, onEnd, onReset }) => peer.attach({ onBytes, onEnd, onReset }),
+      readStop: () => {}
+    }))
+  },
+  {
+    fault: "who is told that there is something to read is told so again and again",
+    law: "port",
+    events: 8,
     relay: withTargets(() => ({ readStop: () => {} }))
+  },
+  {
+    fault: "a read says that it filled all it could",
+    law: "rest",
+    events: 4,
+    relay: withTargets((peer) => ({
+      read: (into) => peer.read?.(into) === 0 ? 0 : into.length
+    }))
   },
   {
     fault: "an end is not passed on",
