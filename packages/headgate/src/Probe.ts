@@ -11,4 +11,4 @@ import { version } from "./internal/version.ts"
  *
  * @since 0.1.0
  */
-export const accesses = (): number => version
+export const accesses = (): number => version()

@@ -7,8 +7,8 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "a-grant-may-eat-its-margin",
     law: "L1",
     rule: "one may be taken if as many are free as the margin",
-    find: "if (this.capacity - this.used <= margin) return undefined",
-    replace: "if (this.capacity - this.used < Math.max(1, margin)) return undefined"
+    find: "    if (this.unused.length <= margin && !this.createBehind(margin)) return undefined\n",
+    replace: "    if (this.unused.length < Math.max(1, margin) && !this.createBehind(margin)) return undefined\n"
   },
   {
     name: "shrinking-keeps-the-surplus-areas",
@@ -37,15 +37,15 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "a-pin-is-ignored-at-the-give-back",
     law: "L2",
     rule: "who gives back says that nobody uses the area any more",
-    find: "if (area.pins > 0) area.state = \"released\"\n    else this.takeBack(area)",
-    replace: "this.takeBack(area)"
+    find: "    if (area.pins > 0) area.lent = false\n    else this.takeBack(area)\n",
+    replace: "    this.takeBack(area)\n"
   },
   {
     name: "the-first-unpin-frees",
     law: "L2",
     rule: "pins do not count: the first that goes frees the area",
-    find: "if (area.pins === 0 && area.state === \"released\")",
-    replace: "if (area.state === \"released\")"
+    find: "if (area.pins === 0 && !area.lent)",
+    replace: "if (!area.lent)"
   },
   {
     name: "a-grant-is-handed-out-and-kept",
@@ -58,8 +58,8 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "a-lent-area-stays-in-the-free-list",
     law: "L2",
     rule: "taking looks at the free list and leaves it as it is",
-    find: "    const area = this.unused.pop()\n    assert(area !== undefined, `no free area at",
-    replace: "    const area = this.unused.at(-1)\n    assert(area !== undefined, `no free area at"
+    find: "    const area = this.unused.pop()\n",
+    replace: "    const area = this.unused.at(-1)\n"
   },
 
   // ---- L3: conservation -----------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "the-last-unpin-forgets-the-area",
     law: "L3",
     rule: "an area whose lease ended under a pin is nobody's for ever",
-    find: "    if (area.pins === 0 && area.state === \"released\") this.takeBack(area)\n",
+    find: "    if (area.pins === 0 && !area.lent) this.takeBack(area)\n",
     replace: ""
   },
   {
@@ -81,8 +81,8 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "a-closed-pool-keeps-what-comes-back",
     law: "L3",
     rule: "a give-back to a closed pool leaves its area standing",
-    find: "if (this.closed) return this.forget(area)",
-    replace: "if (this.closed) return"
+    find: "    if (isKept && !this.closed) this.unused.push(area)\n    else this.forget(area)\n",
+    replace: "    if (isKept && !this.closed) this.unused.push(area)\n    else if (!this.closed) this.forget(area)\n"
   },
   {
     name: "a-second-buffer-beside-the-grant",
@@ -98,8 +98,8 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "give-back-forgets-to-offer",
     law: "L4",
     rule: "what comes back is free until somebody asks",
-    find: "    else this.forget(area)\n    this.shrink()\n    this.recover()\n    this.offer()\n",
-    replace: "    else this.forget(area)\n    this.shrink()\n    this.recover()\n"
+    find: "    if (this.closed) return\n    this.shrink()\n    this.recover()\n    this.offer()\n",
+    replace: "    if (this.closed) return\n    this.shrink()\n    this.recover()\n"
   },
   {
     name: "wake-without-hand-off",
@@ -262,8 +262,8 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     law: "L7",
     rule: "a grant creates the area that it lends, and none behind it",
     row: "E4",
-    find: "const needed = this.used + 1 + margin",
-    replace: "const needed = this.used + 1"
+    find: "    if (this.unused.length <= margin && !this.createBehind(margin)) return undefined\n",
+    replace: "    if (this.unused.length === 0 && !this.createBehind(0) || this.free <= margin) return undefined\n"
   },
   {
     name: "trim-takes-the-reserve",
@@ -286,8 +286,9 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     law: "L8",
     rule: "while more is used than the limit, nobody is granted",
     row: "E1",
-    find: "if (this.capacity - this.used <= margin) return undefined",
-    replace: "if (this.capacity - this.used <= margin || this.used >= this.limit) return undefined"
+    find: "    if (this.unused.length <= margin && !this.createBehind(margin)) return undefined\n",
+    replace:
+      "    if (this.unused.length <= margin && !this.createBehind(margin) || this.used >= this.limit) return undefined\n"
   },
   {
     name: "shrinking-to-used-and-reserve",
@@ -302,12 +303,12 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     law: "L8",
     rule: "a capacity shrinks before what comes back is counted as back",
     row: "E3",
-    find: "    this.used--\n    this.lent[area.level]!--\n",
-    replace: "    this.shrink()\n    this.used--\n    this.lent[area.level]!--\n",
+    find: "    area.lent = false\n    const isKept",
+    replace: "    if (!this.closed) this.shrink()\n    area.lent = false\n    const isKept",
     and: [{
       file: "packages/headgate/src/internal/gate.ts",
-      find: "    else this.forget(area)\n    this.shrink()\n",
-      replace: "    else this.forget(area)\n"
+      find: "    if (this.closed) return\n    this.shrink()\n    this.recover()\n",
+      replace: "    if (this.closed) return\n    this.recover()\n"
     }]
   },
   {
@@ -315,14 +316,14 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     law: "L8",
     rule: "a failed creation is forgotten when a give-back finds nobody queued",
     row: "E6",
-    find: "    else this.forget(area)\n    this.shrink()\n    this.recover()\n",
-    replace: "    else this.forget(area)\n    this.shrink()\n    if (this.queued === 0) this.recover()\n"
+    find: "    if (this.closed) return\n    this.shrink()\n    this.recover()\n",
+    replace: "    if (this.closed) return\n    this.shrink()\n    if (this.queued === 0) this.recover()\n"
   },
   {
     name: "a-failure-outlives-the-last-waiter",
     law: "L8",
     rule: "a failed creation is forgotten only at a give-back",
-    find: "    if (this.queued === 0 && !this.closed) this.recover()\n",
+    find: "    if (this.capacity < this.limit && this.queued === 0 && !this.closed) this.recover()\n",
     replace: ""
   },
   {
@@ -359,8 +360,8 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "wakes-inside-wakes",
     law: "L11",
     rule: "an operation inside a wake delivers its own wakes before it returns",
-    find: "    if (this.ready.length === 0 || this.draining) return\n    this.drain(wakesPerTurn)\n",
-    replace: "    if (this.ready.length === 0) return\n    this.draining = false\n    this.drain(wakesPerTurn)\n"
+    find: "    if (this.ready.length > 0 && !this.draining) this.tellReady()\n",
+    replace: "    this.draining = false\n    if (this.ready.length > 0) this.tellReady()\n"
   },
   {
     name: "closing-takes-grants",

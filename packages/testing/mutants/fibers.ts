@@ -11,42 +11,12 @@ const pool = mutantsOf("fibers", "packages/headgate/src/internal/pool.ts", [
     replace: "        void exit\n"
   },
   {
-    name: "release-outside-the-mask",
-    law: "L9",
-    rule: "withBuffer makes its give-back part of what may be interrupted",
-    find: `          Effect.onExitPrimitive(restore(Effect.suspend(() => use(lease))), () => {
-            this.end(lease)
-            return undefined
-          })
-`,
-    replace: `          restore(Effect.onExitPrimitive(Effect.suspend(() => use(lease)), () => {
-            this.end(lease)
-            return undefined
-          }))
-`
-  },
-  {
-    name: "release-only-after-success",
-    law: "L9",
-    rule: "withBuffer gives back when its body has returned",
-    find: `          Effect.onExitPrimitive(restore(Effect.suspend(() => use(lease))), () => {
-            this.end(lease)
-            return undefined
-          })
-`,
-    replace: `          Effect.map(restore(Effect.suspend(() => use(lease))), (value) => {
-            this.end(lease)
-            return value
-          })
-`
-  },
-  {
     name: "ownership-outside-the-mask",
     law: "L9",
     rule: "a woken fiber takes its grant in what may be interrupted",
-    find: "return Effect.flatMap(waited, () => this.enter(this.gate.takeOrWait(waiter), then))",
+    find: "return Effect.flatMap(waited, () => this.enter(this.gate.takeOrWait(waiter), restore, then))",
     replace:
-      "return Effect.flatMap(waited, () => restore(Effect.suspend(() => this.enter(this.gate.takeOrWait(waiter), then))))"
+      "return Effect.flatMap(waited, () => restore(Effect.suspend(() => this.enter(this.gate.takeOrWait(waiter), restore, then))))"
   },
   {
     name: "waiting-cannot-be-interrupted",
@@ -59,57 +29,45 @@ const pool = mutantsOf("fibers", "packages/headgate/src/internal/pool.ts", [
     name: "an-interrupted-acquire-leaves-its-buffer-with-the-scope",
     law: "L9",
     rule: "an acquire that owned a buffer and was interrupted leaves it to the scope's end",
-    find: "        if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)\n",
-    replace: "        void [exit, mine]\n"
+    find: "      if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)\n",
+    replace: "      void [exit, mine]\n"
   },
   {
     name: "acquire-registers-outside-the-mask",
     law: "L9",
     rule: "acquire owns its buffer first, and binds it to the scope in what may be interrupted",
-    find: "            return this.untilClosed(scope, lease)\n          }))\n",
-    replace: "            return restore(Effect.suspend(() => this.untilClosed(scope, lease)))\n          }))\n",
+    find:
+      "    const masked = this.whenLent(criticality, (lease) => {\n      mine = lease\n      return this.untilClosed(scope, lease)\n",
+    replace:
+      "    const masked = this.whenLent(criticality, (lease, restore) => {\n      mine = lease\n      return restore(Effect.suspend(() => this.untilClosed(scope, lease)))\n",
     and: [{
       file: "packages/headgate/src/internal/pool.ts",
-      find: "        if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)\n",
-      replace: "        void [exit, mine]\n"
+      find: "      if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)\n",
+      replace: "      void [exit, mine]\n"
     }]
   },
   {
-    name: "try-acquire-without-a-mask",
+    name: "acquire-registers-a-step-later",
     law: "L9",
-    rule: "tryAcquire never waits, so it needs no mask",
-    find:
-      "    Effect.uninterruptible(\n      Effect.flatMap(Effect.scope, (scope): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed> => {",
-    replace:
-      "    Effect.suspend(() =>\n      Effect.flatMap(Effect.scope, (scope): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed> => {"
+    rule: "acquire takes what is free in one step, and binds it to the scope in the next",
+    find: "this.acquireWaiting(criticality, scope) : this.untilClosed(scope, lease)",
+    replace: "this.acquireWaiting(criticality, scope) : Effect.suspend(() => this.untilClosed(scope, lease))"
+  },
+  {
+    name: "try-acquire-registers-a-step-later",
+    law: "L9",
+    rule: "tryAcquire never waits, so it needs no mask, however many its steps",
+    find: "        return this.untilClosed(scope, lease)\n      }\n      if (this.gate.closed)",
+    replace: "        return Effect.suspend(() => this.untilClosed(scope, lease))\n      }\n      if (this.gate.closed)"
   },
 
   // ---- L2, L3: ownership and conservation -----------------------------------------------------------------------------
-  {
-    name: "a-throwing-body-keeps-its-buffer",
-    law: "L3",
-    rule: "withBufferSync gives back what a body that returned has used",
-    find: `          return Effect.succeed(use(lease))
-        } catch (error) {
-          return Effect.die(error)
-        } finally {
-          this.end(lease)
-        }
-`,
-    replace: `          const value = use(lease)
-          this.end(lease)
-          return Effect.succeed(value)
-        } catch (error) {
-          return Effect.die(error)
-        }
-`
-  },
   {
     name: "giving-back-twice-gives-twice",
     law: "L2",
     rule: "who gives back is believed, however often",
     find: "    if (!lease.live) throw this.misuse(\"a buffer was given back twice\")\n    this.end(lease)\n",
-    replace: "    lease.live = true\n    lease.area.state = \"lent\"\n    this.end(lease)\n"
+    replace: "    lease.live = true\n    lease.area.lent = true\n    this.end(lease)\n"
   },
   {
     name: "an-operation-in-flight-is-not-pinned-in-the-core",
@@ -135,8 +93,8 @@ const pool = mutantsOf("fibers", "packages/headgate/src/internal/pool.ts", [
     name: "a-scopes-end-keeps-the-buffer",
     law: "L3",
     rule: "what was acquired in a scope is its taker's to give back",
-    find: "Scope.addFinalizer(scope, Effect.sync(() => this.end(lease)))",
-    replace: "Scope.addFinalizer(scope, Effect.void)"
+    find: "      this.end(lease)\n      return Effect.void\n    })\n    if (!isOpen)",
+    replace: "      return Effect.void\n    })\n    if (!isOpen)"
   },
 
   // ---- L8: progress ---------------------------------------------------------------------------------------------------
@@ -220,9 +178,9 @@ const gate = mutantsOf("fibers", "packages/headgate/src/internal/gate.ts", [
     name: "give-back-forgets-to-offer-fibers",
     law: "L4",
     rule: "what comes back is free until the next flush",
-    find: "    else this.forget(area)\n    this.shrink()\n    this.recover()\n    this.offer()\n",
+    find: "    if (this.closed) return\n    this.shrink()\n    this.recover()\n    this.offer()\n",
     replace:
-      "    else this.forget(area)\n    this.shrink()\n    this.recover()\n    if (this.ready.length > 0) this.offer()\n"
+      "    if (this.closed) return\n    this.shrink()\n    this.recover()\n    if (this.ready.length > 0) this.offer()\n"
   },
   {
     name: "newcomers-past-the-queue",
@@ -329,4 +287,70 @@ const ageing = mutantsOf("fibers", "packages/headgate/src/internal/ageing.ts", [
   }
 ])
 
-export const fibers = [...pool, ...waiters, ...gate, ...lease, ...memory, ...nesting, ...ageing]
+const loans = mutantsOf("fibers", "packages/headgate/src/internal/loan.ts", [
+  {
+    name: "the-buffer-comes-before-its-frame",
+    law: "L9",
+    rule: "withBuffer takes what is free, and promises to give it back in its next step",
+    find: "    const loan = new Loan(this)\n    return Effect.onExitPrimitive(loan, () => {\n",
+    replace:
+      "    const loan = new Loan(this)\n    loan.lease = this.bank.takeFree(this.criticality)\n    return Effect.onExitPrimitive(loan, () => {\n",
+    and: [{
+      file: "packages/headgate/src/internal/loan.ts",
+      find: "    this.lease = bank.takeFree(criticality)\n",
+      replace: "    this.lease ??= bank.takeFree(criticality)\n"
+    }]
+  },
+  {
+    name: "release-outside-the-mask",
+    law: "L9",
+    rule: "withBuffer knows that it was granted one in what may be interrupted",
+    find: "      this.lease = lease\n      return restore(Effect.suspend(() => use(lease)))\n",
+    replace:
+      "      return restore(Effect.suspend(() => {\n        this.lease = lease\n        return use(lease)\n      }))\n"
+  },
+  {
+    name: "release-only-after-success",
+    law: "L9",
+    rule: "withBuffer gives back when its body has returned",
+    find: "    return Effect.onExitPrimitive(loan, () => {\n      if (loan.lease",
+    replace: "    return Effect.onExitPrimitive(loan, (exit) => {\n      if (exit._tag === \"Success\" && loan.lease"
+  },
+  {
+    name: "a-throwing-body-keeps-its-buffer",
+    law: "L3",
+    rule: "withBufferSync gives back what a body that returned has used",
+    find:
+      "    try {\n      return Effect.succeed(this.use(lease))\n    } finally {\n      this.bank.end(lease)\n    }\n",
+    replace: "    const value = this.use(lease)\n    this.bank.end(lease)\n    return Effect.succeed(value)\n"
+  }
+])
+
+const finalizers = mutantsOf("fibers", "packages/headgate/src/internal/finalizer.ts", [
+  {
+    name: "the-second-finalizer-drops-the-first",
+    law: "L3",
+    rule: "a scope has one finalizer",
+    find: "finalizer === undefined || finalizerKey === undefined ? [] : [[finalizerKey, finalizer]]",
+    replace: "[]"
+  },
+  {
+    name: "a-closed-scope-takes-finalizers",
+    law: "L3",
+    rule: "what is acquired in a scope that has closed is its taker's for ever",
+    find: "  if (state._tag === \"Closed\") return false\n",
+    replace: "  if (state._tag === \"Closed\") return true\n"
+  }
+])
+
+export const fibers = [
+  ...pool,
+  ...loans,
+  ...finalizers,
+  ...waiters,
+  ...gate,
+  ...lease,
+  ...memory,
+  ...nesting,
+  ...ageing
+]

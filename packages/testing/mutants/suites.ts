@@ -87,7 +87,7 @@ export const suites: { readonly [P in Part]: { readonly [L in Law]?: ReadonlyArr
   fibers: {
     L1: [programs],
     L2: [misuse, headgate("face/Acceptance", { only: /never see another's bytes/ }), programs],
-    L3: [programs],
+    L3: [programs, headgate("Finalizer")],
     L4: [closing, explored, programs],
     L5: [programs],
     L6: [headgate("face/Waking", { only: /two pools never mix/ }), programs],

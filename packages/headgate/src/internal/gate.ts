@@ -8,19 +8,20 @@
  * the table and heads are first in, first out, so then nobody is. Hence nobody is forgotten, nobody barges (a newcomer
  * who is entitled overtakes nobody of its class or a more critical one), and there is nothing to estimate.
  *
- * Accounting: `0 <= used <= allocated <= capacity`, `free = capacity - used`, `used` = the sum of `lent` over the classes.
+ * Accounting: `0 <= used <= allocated <= capacity`, `free = capacity - used`, `used` = the areas that are lent or pinned.
  *
  * A step is the return of one outermost entry point. Each is synchronous and total and bumps the version; each first finishes
  * its change and only then tells waiters, from a flat list, so a chain of hand-offs never grows the stack. Take, give back,
- * queue, leave and hand-off are O(1); resize and trim are O(areas created or destroyed + waiters served), close is O(waiters +
- * areas). Deliberately absent: fibers, promises, timers, and any memory allocation once the areas exist.
+ * queue, leave and hand-off are O(1), but for a give-back while more areas are lent than a lowered limit allows, which counts
+ * them; resize and trim are O(areas + waiters served), close is O(waiters + areas). Deliberately absent: fibers, promises,
+ * timers, and any memory allocation once the areas exist.
  *
  * The idea of a generic list of waiters, each woken by its own callback, is HAProxy's (commit a73e59b69); the hand-off
  * replaces its estimate of how many to wake.
  */
 import type { Criticality } from "../Criticality.ts"
 import { level, order } from "../Criticality.ts"
-import { assert, BrokenInvariant } from "./assert.ts"
+import { assert, broken, BrokenInvariant } from "./assert.ts"
 import { type Linked, List, push, shift, toArray, unlink } from "./list.ts"
 import { touch } from "./version.ts"
 
@@ -30,19 +31,25 @@ export const wakesPerTurn = 64
 /** One reusable piece of memory. Whoever owns it is not known here; that it has an owner is. */
 export class Area {
   bytes: Uint8Array<ArrayBuffer>
-  /** `released`: its lease is over, but something still pins it, so it is nobody's to lend. */
-  state: "free" | "lent" | "released" = "free"
+  /** While its lease lasts. An area that is not lent but pinned is `released`: nobody's yet, for something still uses it. */
+  lent = false
+  /** Of its lease, while it is in use. */
   level = 0
   pins = 0
   /** When it was lent; 0 unless the clock is read at takes. */
   lentAt = 0
-  /** Where it was lent, and what a leak report said of it. The face's, for its reports. */
+  /** Where it was lent, and what a leak report said of it. The face's, for its reports: it clears them at `recycle`. */
   origin: string | undefined = undefined
   reported = false
   /** Its place among all areas. */
   index = 0
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.bytes = bytes
+  }
+
+  get state(): "free" | "lent" | "released" {
+    if (this.lent) return "lent"
+    return this.pins > 0 ? "released" : "free"
   }
 }
 
@@ -83,8 +90,12 @@ export interface GateOptions {
   readonly maxWaiting: number
   /** Makes the memory of one area. May throw: then the taker is treated as in any shortage. Must not call the gate. */
   readonly create: () => Uint8Array<ArrayBuffer>
-  /** Called with an area that comes back, before anybody else can own it; false if its memory is lost. Must not throw. */
-  readonly recycle: ((area: Area) => boolean) | undefined
+  /**
+   * Called with an area that comes back, before anybody else can own it; false if its memory is lost. Must not throw. Without
+   * `recycleAll` only with one whose memory has been transferred away.
+   */
+  readonly recycle: (area: Area) => boolean
+  readonly recycleAll: boolean
   readonly now: () => number
   /** Read the clock at every take, so that holders have an age. */
   readonly timeTakes: boolean
@@ -100,11 +111,8 @@ export class Gate {
   limit: number
   capacity: number
   allocated = 0
-  used = 0
   closed = false
   readonly reserve: number
-  /** Buffers lent, per level. */
-  readonly lent = [0, 0, 0, 0]
   readonly queues: ReadonlyArray<List<Waiter>> = order.map(() => new List<Waiter>())
   readonly fibersQueued = [0, 0, 0, 0]
   queued = 0
@@ -116,18 +124,22 @@ export class Gate {
   /** All areas that exist, and those among them that are free (last in, first out: the warmest memory). */
   readonly areas: Array<Area> = []
   private readonly unused: Array<Area> = []
+  /** What was left of the areas when most were in use. Below zero, if areas have been destroyed since. */
+  private neverUsed = 0
   /** Waiters with a wake to come: entities, told when the operation ends; fibers, told by `flush`. */
   private readonly ready = new List<Waiter>()
   private readonly readyFibers = new List<Waiter>()
   /** Granted and told, but not yet collected. */
   private readonly uncollected = new List<Waiter>()
   private draining = false
+  private readonly recycleAll: boolean
+  private readonly timeTakes: boolean
+  private readonly checked: boolean
   /** Called once, when somebody starts to wait at `endpoint` or `rx`: ageing sleeps until then. Must only schedule. */
   onWait: (() => void) | undefined = undefined
   readonly options: GateOptions
 
   // What happened since the start. Plain numbers: whoever wants them reads them.
-  highWater = 0
   takes = 0
   handOffs = 0
   passedOn = 0
@@ -144,8 +156,21 @@ export class Gate {
     this.options = options
     this.limit = this.capacity = options.limit
     this.reserve = options.reserve
+    this.recycleAll = options.recycleAll
+    this.timeTakes = options.timeTakes
+    this.checked = options.checked
     this.ordinaryMargins = [0, 1, 2, 3].map((l) => Math.floor(l * options.reserve / 3))
     this.margins = this.ordinaryMargins
+  }
+
+  /** Areas lent, and released ones that are still pinned. */
+  get used(): number {
+    return this.allocated - this.unused.length
+  }
+
+  /** The most areas that were ever in use at once. */
+  get highWater(): number {
+    return this.allocated - this.neverUsed
   }
 
   get free(): number {
@@ -172,7 +197,14 @@ export class Gate {
 
   /** Leases that are out, and released areas that are still pinned. O(areas). */
   lentAreas(): Array<Area> {
-    return this.areas.filter((area) => area.state !== "free")
+    return this.areas.filter((area) => area.lent || area.pins > 0)
+  }
+
+  /** How many areas are in use, per level. O(areas): asked for by pictures, and while there are more than the limit. */
+  lent(): [number, number, number, number] {
+    const lent: [number, number, number, number] = [0, 0, 0, 0]
+    for (const area of this.areas) if (area.lent || area.pins > 0) lent[area.level]!++
+    return lent
   }
 
   // ---- entry points ---------------------------------------------------------------------------------------------------
@@ -188,8 +220,8 @@ export class Gate {
   /** A buffer if one may be taken now, without queueing. */
   take(at: number): Area | undefined {
     touch()
-    const area = this.closed ? undefined : this.claim(at)
-    this.settle()
+    const area = this.claim(at)
+    if (area === undefined || this.ready.length > 0 || this.checked) this.settle()
     return area
   }
 
@@ -221,15 +253,15 @@ export class Gate {
   /** The lease is over. A pinned area stays lent until its last unpin. */
   giveBack(area: Area): void {
     touch()
-    assert(area.state === "lent", `an area was given back that is ${area.state}`)
-    if (area.pins > 0) area.state = "released"
+    if (!area.lent) throw broken(`an area was given back that is ${area.state}`)
+    if (area.pins > 0) area.lent = false
     else this.takeBack(area)
-    this.settle()
+    if (this.ready.length > 0 || this.checked) this.settle()
   }
 
   pin(area: Area): void {
     touch()
-    assert(area.state === "lent", `an area was pinned that is ${area.state}`)
+    if (!area.lent) throw broken(`an area was pinned that is ${area.state}`)
     area.pins++
   }
 
@@ -237,7 +269,7 @@ export class Gate {
     touch()
     assert(area.pins > 0, "an area was unpinned that nothing pins")
     area.pins--
-    if (area.pins === 0 && area.state === "released") this.takeBack(area)
+    if (area.pins === 0 && !area.lent) this.takeBack(area)
     this.settle()
   }
 
@@ -312,19 +344,21 @@ export class Gate {
 
   private claim(at: number): Area | undefined {
     const margin = this.margins[at]!
-    if (this.capacity - this.used <= margin) return undefined
-    const needed = this.used + 1 + margin
-    if (this.allocated < needed && !this.createUpTo(needed)) return undefined
+    // What exists is never more than may exist: enough of the former is enough of the latter.
+    if (this.unused.length <= margin && !this.createBehind(margin)) return undefined
     const area = this.unused.pop()
-    assert(area !== undefined, `no free area at used ${this.used}, allocated ${this.allocated}`)
-    area.state = "lent"
+    if (area === undefined) throw broken(`no free area of ${this.allocated}`)
+    area.lent = true
     area.level = at
-    if (this.options.timeTakes) area.lentAt = this.options.now()
-    this.lent[at]!++
-    this.used++
+    if (this.timeTakes) area.lentAt = this.options.now()
     this.takes++
-    if (this.used > this.highWater) this.highWater = this.used
+    if (this.unused.length < this.neverUsed) this.neverUsed = this.unused.length
     return area
+  }
+
+  /** Makes areas exist for a grant with its margin behind it; false if it may not be, or cannot. */
+  private createBehind(margin: number): boolean {
+    return !this.closed && this.free > margin && this.createUpTo(this.used + 1 + margin)
   }
 
   private offer(): void {
@@ -338,7 +372,6 @@ export class Gate {
 
   /** The head of the most critical class that waits, by the table in force. */
   private first(): Waiter | undefined {
-    if (this.queued === 0) return undefined
     for (const at of this.table) {
       const head = this.queues[at]!.head
       if (head !== undefined) return head
@@ -397,18 +430,18 @@ export class Gate {
     unlink(waiter)
   }
 
-  /** The area is free; what may exist is adjusted first, so that the next owner is chosen by the new numbers. */
   private takeBack(area: Area): void {
-    this.used--
-    this.lent[area.level]!--
-    area.state = "free"
-    area.origin = undefined
-    area.reported = false
-    const isKept = this.options.recycle?.(area) !== false
-    if (this.closed) return this.forget(area)
+    area.lent = false
+    const isKept = area.bytes.length > 0 && !this.recycleAll || this.options.recycle(area)
     // Memory that was lost is no longer counted as existing: whoever needs it has it created anew.
-    if (isKept) this.unused.push(area)
+    if (isKept && !this.closed) this.unused.push(area)
     else this.forget(area)
+    if (this.queued > 0 || this.capacity !== this.limit) this.handOn()
+  }
+
+  /** What may exist is adjusted first, so that the next owner is chosen by the new numbers. */
+  private handOn(): void {
+    if (this.closed) return
     this.shrink()
     this.recover()
     this.offer()
@@ -420,10 +453,11 @@ export class Gate {
    */
   private shrink(): void {
     if (this.capacity <= this.limit) return
+    const lent = this.lent()
     let target = this.limit
     let lentFrom = 0
     for (let at = 3; at >= 0; at--) {
-      lentFrom += this.lent[at]!
+      lentFrom += lent[at]!
       target = Math.max(target, lentFrom + this.ordinaryMargins[at]!)
     }
     if (target >= this.capacity) return
@@ -445,6 +479,7 @@ export class Gate {
         area.index = this.areas.push(area) - 1
         this.unused.push(area)
         this.allocated++
+        this.neverUsed++
         this.created++
       }
       return true
@@ -456,12 +491,9 @@ export class Gate {
     }
   }
 
+  /** Of `count` that are to stay, which are never fewer than are in use. */
   private destroyAbove(count: number): void {
-    while (this.allocated > count) {
-      const area = this.unused.pop()
-      assert(area !== undefined, `no unused area to destroy at used ${this.used}, allocated ${this.allocated}`)
-      this.forget(area)
-    }
+    while (this.allocated > count) this.forget(this.unused.pop()!)
   }
 
   private forget(area: Area): void {
@@ -472,6 +504,7 @@ export class Gate {
       last.index = area.index
     }
     this.allocated--
+    this.neverUsed--
   }
 
   // ---- telling --------------------------------------------------------------------------------------------------------
@@ -484,9 +517,12 @@ export class Gate {
 
   /** The end of every step: what nobody waits for is let go, and those with news are told. */
   private settle(): void {
-    if (this.queued === 0 && !this.closed) this.recover()
-    if (this.options.checked) this.check()
-    if (this.ready.length === 0 || this.draining) return
+    if (this.capacity < this.limit && this.queued === 0 && !this.closed) this.recover()
+    if (this.checked) this.check()
+    if (this.ready.length > 0 && !this.draining) this.tellReady()
+  }
+
+  private tellReady(): void {
     this.drain(wakesPerTurn)
     if (this.ready.length > 0) this.options.schedule()
   }
@@ -536,12 +572,11 @@ export class Gate {
   // ---- what must hold -------------------------------------------------------------------------------------------------
 
   private check(): void {
-    const { allocated, capacity, limit, lent, used } = this
+    const { allocated, capacity, limit, used } = this
+    const lent = this.lent()
     assert(used >= 0 && used <= allocated && allocated <= capacity, `${used} used of ${allocated} of ${capacity}`)
     assert(lent.reduce((sum, count) => sum + count) === used, `lent ${lent.join("+")} is not used ${used}`)
     assert(this.areas.length === allocated, `${this.areas.length} areas, allocated ${allocated}`)
-    assert(this.closed || this.unused.length === allocated - used, `${this.unused.length} unused of ${allocated}`)
-    assert(this.lentAreas().length === used, `used ${used} is not the areas lent`)
     assert(this.queues.reduce((sum, queue) => sum + queue.length, 0) === this.queued, `queued ${this.queued}`)
     if (this.closed) return assert(this.queued === 0, `closed, and ${this.queued} still queued`)
     assert(this.queued > 0 || capacity >= limit, `nobody waits, and capacity ${capacity} is below limit ${limit}`)

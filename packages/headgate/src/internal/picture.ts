@@ -51,10 +51,11 @@ export const waitingOf = (gate: Gate): ReadonlyArray<Waiting> => {
 }
 
 const classesOf = (gate: Gate): PoolSnapshot["classes"] => {
+  const lent = gate.lent()
   const classOf = (at: number) => ({
     waiting: gate.queues[at]!.length,
     oldestWaitMs: gate.oldestWaitMs(at),
-    lent: gate.lent[at]!
+    lent: lent[at]!
   })
   return { tx: classOf(0), channel: classOf(1), endpoint: classOf(2), rx: classOf(3) }
 }

@@ -6,14 +6,15 @@
  * interruptible; whoever is interrupted while waiting leaves the gate, which passes a grant on.
  */
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { BufferPoolOptions, PoolSnapshot } from "../BufferPool.ts"
 import type { ByteBuffer } from "../ByteBuffer.ts"
 import type { Criticality } from "../Criticality.ts"
-import { isCriticality, level, order } from "../Criticality.ts"
+import { order } from "../Criticality.ts"
 import {
   AllocationFailed,
   BufferMisuse,
@@ -25,9 +26,11 @@ import {
 import type { Waiter as PublicWaiter, WaiterOptions, WaitQueue } from "../WaitQueue.ts"
 import { ageing } from "./ageing.ts"
 import { Lease, type Lender } from "./buffer.ts"
+import { addFinalizer } from "./finalizer.ts"
 import { Area, Gate, type Waiter, wakesPerTurn } from "./gate.ts"
 import { Identity } from "./identity.ts"
 import { Leaks } from "./leaks.ts"
+import { type Bank, type Refusal, type Restore, WithBuffer, WithBufferSync } from "./loan.ts"
 import { Nesting } from "./nesting.ts"
 import { failOn, poolRules, problemsOf, problemsOfPool } from "./options.ts"
 import { oldestWaitMs, pictureOf, shortageOf, waitingOf } from "./picture.ts"
@@ -37,10 +40,7 @@ import * as Turns from "./turns.ts"
 import { touch } from "./version.ts"
 import { fiberWaiter, labelOf, PoolWaiter } from "./waiters.ts"
 
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-type Refusal = PoolClosed | WaitRefused
-
-export class PoolImpl extends Identity implements Lender {
+export class PoolImpl extends Identity implements Lender, Bank {
   readonly gate: Gate
   readonly name: string
   readonly bufferSize: number
@@ -67,6 +67,7 @@ export class PoolImpl extends Identity implements Lender {
       maxWaiting: settings.maxWaiting,
       create: () => makeMemory(settings),
       recycle: (area) => this.recycle(area),
+      recycleAll: settings.debug || settings.wipe || settings.trackOrigins || settings.leakThresholdMs !== undefined,
       now: () => clock.currentTimeMillisUnsafe(),
       timeTakes: settings.leakThresholdMs !== undefined,
       checked: settings.debug,
@@ -100,65 +101,48 @@ export class PoolImpl extends Identity implements Lender {
   readonly withBuffer = <A, E, R>(
     criticality: Criticality,
     use: (buffer: ByteBuffer) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | Refusal, R> =>
-    Effect.uninterruptibleMask((restore) =>
-      this.whenLent(
-        criticality,
-        restore,
-        (lease) =>
-          Effect.onExitPrimitive(restore(Effect.suspend(() => use(lease))), () => {
-            this.end(lease)
-            return undefined
-          })
-      )
-    )
+  ): Effect.Effect<A, E | Refusal, R> => new WithBuffer(this, criticality, use)
 
   readonly withBufferSync = <A>(
     criticality: Criticality,
     use: (buffer: ByteBuffer) => A
-  ): Effect.Effect<A, Refusal> =>
-    Effect.uninterruptibleMask((restore) =>
-      this.whenLent(criticality, restore, (lease) => {
-        try {
-          return Effect.succeed(use(lease))
-        } catch (error) {
-          return Effect.die(error)
-        } finally {
-          this.end(lease)
-        }
-      })
-    )
+  ): Effect.Effect<A, Refusal> => new WithBufferSync(this, criticality, use)
 
   readonly acquire = (criticality: Criticality): Effect.Effect<ByteBuffer, Refusal, Scope.Scope> =>
-    Effect.suspend(() => {
-      let mine: Lease | undefined = undefined
-      const masked = Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.scope, (scope) =>
-          this.whenLent(criticality, restore, (lease) => {
-            mine = lease
-            return this.untilClosed(scope, lease)
-          }))
-      )
-      // An interrupt (a timeout that lost its race) may arrive between ownership and the end of the mask: the caller never
-      // sees the buffer, so its scope must not keep it.
-      return Effect.onExitPrimitive(masked, (exit) => {
-        if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)
-        return undefined
-      })
+    Effect.withFiber((fiber) => {
+      const scope = scopeOf(fiber)
+      const lease = this.takeFree(criticality)
+      return lease === undefined ? this.acquireWaiting(criticality, scope) : this.untilClosed(scope, lease)
     })
+
+  private acquireWaiting(criticality: Criticality, scope: Scope.Scope): Effect.Effect<ByteBuffer, Refusal> {
+    let mine: Lease | undefined = undefined
+    const masked = this.whenLent(criticality, (lease) => {
+      mine = lease
+      return this.untilClosed(scope, lease)
+    })
+    // An interrupt (a timeout that lost its race) may arrive between ownership and the end of the mask: the caller never
+    // sees the buffer, so its scope must not keep it.
+    return Effect.onExitPrimitive(masked, (exit) => {
+      if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)
+      return undefined
+    })
+  }
 
   readonly tryAcquire = (
     criticality: Criticality
   ): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed, Scope.Scope> =>
-    Effect.uninterruptible(
-      Effect.flatMap(Effect.scope, (scope): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed> => {
-        const failedBefore = this.gate.creationsFailed
-        const lease = this.tryTake(criticality)
-        if (lease !== undefined) return Effect.andThen(this.noted(lease), this.untilClosed(scope, lease))
-        if (this.gate.closed) return Effect.fail(new PoolClosed({ pool: this.name }))
-        return Effect.fail(this.unavailableAt(criticality, this.gate.creationsFailed > failedBefore))
-      })
-    )
+    Effect.withFiber((fiber): Effect.Effect<ByteBuffer, BufferUnavailable | PoolClosed> => {
+      const scope = scopeOf(fiber)
+      const failedBefore = this.gate.creationsFailed
+      const lease = this.tryTake(criticality)
+      if (lease !== undefined) {
+        this.note(lease)
+        return this.untilClosed(scope, lease)
+      }
+      if (this.gate.closed) return Effect.fail(new PoolClosed({ pool: this.name }))
+      return Effect.fail(this.unavailableAt(criticality, this.gate.creationsFailed > failedBefore))
+    })
 
   readonly resize = (limit: number): Effect.Effect<void, ConfigError> =>
     Effect.suspend(() => {
@@ -238,7 +222,7 @@ export class PoolImpl extends Identity implements Lender {
   }
 
   /** Ends a lease that may have ended already: finalizers never die. */
-  private end(lease: Lease): void {
+  end(lease: Lease): void {
     touch()
     if (!lease.live) return
     if (lease.area.reported) this.leaks.returned(lease.area)
@@ -249,6 +233,8 @@ export class PoolImpl extends Identity implements Lender {
   /** Memory that comes back, before anybody else can own it; false if the caller has transferred it away and no other is to be had. */
   private recycle(area: Area): boolean {
     const { debug, wipe } = this.settings
+    area.origin = undefined
+    area.reported = false
     if (area.bytes.length === 0) {
       const misuse = this.misuse("a buffer was given back whose memory had been transferred away")
       this.fork(Effect.logError("the memory of a buffer is lost, and is replaced", misuse))
@@ -269,51 +255,50 @@ export class PoolImpl extends Identity implements Lender {
     return area === undefined ? undefined : this.open(area)
   }
 
+  /** What is free, without a wait. With `debug`, a fiber that nests against the order dies here, whether it would wait or not. */
+  takeFree(criticality: Criticality): Lease | undefined {
+    if (this.nesting !== undefined) this.mustBeInOrder(this.nesting, criticality)
+    const lease = this.tryTake(criticality)
+    if (lease !== undefined) this.note(lease)
+    return lease
+  }
+
+  private mustBeInOrder(nesting: Nesting, criticality: Criticality): void {
+    const fiber = Fiber.getCurrent()
+    const refusal = fiber === undefined ? undefined : nesting.refusal(fiber, criticality, this.level(criticality))
+    if (refusal !== undefined) throw this.misuse(refusal)
+  }
+
+  /** A lease of this fiber: whoever waits later must be seen to hold it. */
+  private note(lease: Lease): void {
+    const fiber = this.nesting === undefined ? undefined : Fiber.getCurrent()
+    if (fiber !== undefined) this.nesting?.add(fiber, lease)
+  }
+
+  /** The scope owns it from here on; a scope that is closed ends it at once. */
   private untilClosed(scope: Scope.Scope, lease: Lease): Effect.Effect<ByteBuffer> {
-    return Effect.as(Scope.addFinalizer(scope, Effect.sync(() => this.end(lease))), lease)
+    const isOpen = addFinalizer(scope, () => {
+      this.end(lease)
+      return Effect.void
+    })
+    if (!isOpen) this.end(lease)
+    return Effect.succeed(lease)
   }
 
   // ---- waiting --------------------------------------------------------------------------------------------------------
 
   /** Runs `then` with a lease, in the uninterruptible step in which it began. */
-  private whenLent<A, E, R>(
+  whenLent<A, E, R>(
     criticality: Criticality,
-    restore: Restore,
-    then: (lease: Lease) => Effect.Effect<A, E, R>
+    then: (lease: Lease, restore: Restore) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | Refusal, R> {
-    if (this.nesting !== undefined) return this.whenLentInOrder(this.nesting, criticality, restore, then)
-    const lease = this.tryTake(criticality)
-    return lease === undefined ? this.wait(criticality, restore, then) : then(lease)
-  }
-
-  /** Whoever waits later must be seen to hold this, too. */
-  private noted(lease: Lease): Effect.Effect<void> {
-    const { nesting } = this
-    return nesting === undefined ? Effect.void : Effect.withFiber((fiber) => Effect.succeed(nesting.add(fiber, lease)))
-  }
-
-  private whenLentInOrder<A, E, R>(
-    nesting: Nesting,
-    criticality: Criticality,
-    restore: Restore,
-    then: (lease: Lease) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | Refusal, R> {
-    return Effect.withFiber((fiber): Effect.Effect<A, E | Refusal, R> => {
-      const refusal = nesting.refusal(fiber, criticality, this.level(criticality))
-      if (refusal !== undefined) return Effect.die(this.misuse(refusal))
-      const noted = (lease: Lease) => {
-        nesting.add(fiber, lease)
-        return then(lease)
-      }
-      const lease = this.tryTake(criticality)
-      return lease === undefined ? this.wait(criticality, restore, noted) : noted(lease)
-    })
+    return Effect.uninterruptibleMask((restore) => this.wait(criticality, restore, then))
   }
 
   private wait<A, E, R>(
     criticality: Criticality,
     restore: Restore,
-    then: (lease: Lease) => Effect.Effect<A, E, R>
+    then: (lease: Lease, restore: Restore) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | Refusal, R> {
     return Effect.withFiber((fiber): Effect.Effect<A, E | Refusal, R> => {
       touch()
@@ -322,20 +307,24 @@ export class PoolImpl extends Identity implements Lender {
       const { told, waiter } = fiberWaiter(fiber, criticality)
       const door = this.gate.takeOrWait(waiter)
       if (door === "full") return Effect.fail(this.refusedAt(criticality, "maxWaiting"))
-      if (door !== "queued") return this.enter(door, then)
+      if (door !== "queued") return this.enter(door, restore, then)
       const waited = Effect.onExitPrimitive(restore(told), (exit) => {
         if (Exit.isFailure(exit)) this.gate.leave(waiter)
         return undefined
       })
-      return Effect.flatMap(waited, () => this.enter(this.gate.takeOrWait(waiter), then))
+      return Effect.flatMap(waited, () => this.enter(this.gate.takeOrWait(waiter), restore, then))
     })
   }
 
   private enter<A, E, R>(
     door: Area | "queued" | "full" | "closed",
-    then: (lease: Lease) => Effect.Effect<A, E, R>
+    restore: Restore,
+    then: (lease: Lease, restore: Restore) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E | PoolClosed, R> {
-    return door instanceof Area ? then(this.open(door)) : Effect.fail(new PoolClosed({ pool: this.name }))
+    if (!(door instanceof Area)) return Effect.fail(new PoolClosed({ pool: this.name }))
+    const lease = this.open(door)
+    this.note(lease)
+    return then(lease, restore)
   }
 
   private waiter(options: WaiterOptions): PublicWaiter {
@@ -354,7 +343,17 @@ export class PoolImpl extends Identity implements Lender {
   }
 
   private level(criticality: Criticality): number {
-    if (isCriticality(criticality)) return level(criticality)
+    // As `level` says, for what may be no class at all: a switch costs a third of two look-ups by name.
+    switch (criticality) {
+      case "tx":
+        return 0
+      case "channel":
+        return 1
+      case "endpoint":
+        return 2
+      case "rx":
+        return 3
+    }
     throw this.misuse(`there is no criticality ${JSON.stringify(criticality)}; there are ${order.join(", ")}`)
   }
 
@@ -379,6 +378,8 @@ export class PoolImpl extends Identity implements Lender {
     return new AllocationFailed({ pool: this.name, bufferSize: this.bufferSize, allocated, cause })
   }
 }
+
+const scopeOf = (fiber: Fiber.Fiber<unknown, unknown>): Scope.Scope => Context.getUnsafe(fiber.context, Scope.Scope)
 
 // ---- making a pool ----------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,8 @@ export const gateOf = (pool: Pool): Gate => {
 
 /** L1, L4 and L7 in numbers, cheap enough to be asked a million times. */
 export const lawsOf = (gate: Gate): string | undefined => {
-  const { allocated, capacity, lent, limit, ordinaryMargins, used } = gate
+  const { allocated, capacity, limit, ordinaryMargins, used } = gate
+  const lent = gate.lent()
   if (!(0 <= used && used <= allocated && allocated <= capacity)) {
     return `L1: used ${used}, allocated ${allocated}, capacity ${capacity}`
   }
@@ -49,8 +50,10 @@ export const lawsOf = (gate: Gate): string | undefined => {
 }
 
 /** What a step may change of a gate. */
-const stateOf = ({ allocated, capacity, closed, lent, limit, pendingWakes, queued, used }: Gate): string =>
-  `${limit} ${capacity} ${allocated} ${used} ${queued} ${pendingWakes} ${closed} ${lent.join(" ")}`
+const stateOf = (gate: Gate): string => {
+  const { allocated, capacity, closed, limit, pendingWakes, queued, used } = gate
+  return `${limit} ${capacity} ${allocated} ${used} ${queued} ${pendingWakes} ${closed} ${gate.lent().join(" ")}`
+}
 
 /** The laws between all steps, and that no step changes the gate without being counted. */
 const lawsBetweenSteps = (gateNow: () => Gate | undefined): () => string | undefined => {

@@ -49,7 +49,8 @@ export class GateSystem implements PoolModel.System {
         this.areaNumbers.set(bytes, this.areaNumbers.size)
         return bytes
       },
-      recycle: undefined,
+      recycle: () => true,
+      recycleAll: false,
       // A clock that counts the buffers lent: so an area's `lentAt` is the number of its lease.
       now: () => this.gate.takes,
       timeTakes: true,
@@ -150,6 +151,7 @@ export class GateSystem implements PoolModel.System {
 
   observe(): PoolModel.Picture {
     const { gate } = this
+    const [tx, channel, endpoint, rx] = gate.lent()
     const { created, creationsFailed, declined, handOffs, passedOn, takes, thrown } = gate
     return {
       limit: gate.limit,
@@ -159,7 +161,7 @@ export class GateSystem implements PoolModel.System {
       used: gate.used,
       closed: gate.closed,
       favoured: gate.favoured === undefined ? undefined : at(classes, gate.favoured),
-      lent: { tx: at(gate.lent, 0), channel: at(gate.lent, 1), endpoint: at(gate.lent, 2), rx: at(gate.lent, 3) },
+      lent: { tx, channel, endpoint, rx },
       leases: this.leases(),
       unused: this.areasThatAre("free").map((area) => this.areaNumber(area)).sort((a, b) => a - b),
       queues: { tx: this.queue(0), channel: this.queue(1), endpoint: this.queue(2), rx: this.queue(3) },
