@@ -1,0 +1,40 @@
+/** `pnpm bench:relay`: the relay beside what one would take instead; see docs/benchmarks.md. */
+import { machine } from "./machine.ts"
+import { systemVersions } from "./relay/contestants.ts"
+import { growths } from "./relay/growth.ts"
+import { plans } from "./relay/plans.ts"
+import { report, write } from "./results.ts"
+import { interleave } from "./rounds.ts"
+import { type Missing, type Row, rowsOf } from "./rows.ts"
+
+const startedAt = performance.now()
+const print = (line: string): void => {
+  process.stdout.write(`${line}\n`)
+}
+
+if (process.platform !== "linux") {
+  print("bench:relay reads processor time and memory of processes from /proc: it runs on Linux only")
+  process.exit(1)
+}
+
+const here = machine(["effect", "@effect/platform-node"], systemVersions())
+const rows: Array<Row> = []
+const missing: Array<Missing> = []
+for (const { comparisons, contestants, rounds, title } of plans) {
+  print(`\n${title}`)
+  const outcome = await interleave(contestants, { rounds, print })
+  const made = rowsOf(comparisons(outcome.samples), outcome)
+  rows.push(...made.rows)
+  missing.push(...made.missing)
+}
+const results = {
+  name: "relay",
+  machine: here,
+  rounds: plans.map(({ rounds }) => rounds).reduce((least, rounds) => Math.min(least, rounds)),
+  rows,
+  missing,
+  growth: await growths(print)
+} as const
+write(results)
+print(`\n${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes\n`)
+process.exit(report(results, print))

@@ -1,0 +1,266 @@
+/**
+ * The works: what is asked of a relay, and what is measured of its process while it does it.
+ *
+ * Invariant: what a window counts was checked byte by byte; after the window the work is brought to its end, and fails if
+ * anything is missing. A relay that does nothing, or something else, has no figure.
+ */
+import { cpuMs, residentBytes } from "../usage.ts"
+import { failure, Reader, stareAt, Talker, times, visit } from "./clients.ts"
+import { Source } from "./origin.ts"
+import type { Figures, Relay, Work } from "./questions.ts"
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** How long something that must come may take, on a machine that does much else. */
+const patienceMs = 20_000
+
+const soon = async (what: string, promise: Promise<unknown>): Promise<void> => {
+  const over = AbortSignal.timeout(patienceMs)
+  const late = new Promise<never>((_, reject) => {
+    over.addEventListener("abort", () => reject(new Error(`${what}: not within ${patienceMs / 1000} s`)))
+  })
+  await Promise.race([promise, failure, late])
+}
+
+const until = async (what: string, holds: () => boolean): Promise<void> => {
+  const over = new AbortController()
+  const looking = (async () => {
+    while (!holds() && !over.signal.aborted) await sleep(20)
+  })()
+  await soon(what, looking).finally(() => over.abort())
+}
+
+interface Times {
+  readonly warmMs: number
+  readonly windowMs: number
+}
+
+/**
+ * Processor time of the relay and of this process, and operations, between the ends of the window: `windowMs`, and until there
+ * were at least so many operations.
+ */
+const inWindow = async (
+  relay: Relay,
+  { warmMs, windowMs }: Times,
+  count: () => number,
+  least = 1
+): Promise<Figures> => {
+  await Promise.race([sleep(warmMs), failure])
+  const [from, cpuFrom, ownFrom, countFrom] = [performance.now(), cpuMs(relay.pid), cpuMs(process.pid), count()]
+  await Promise.race([sleep(windowMs), failure])
+  await until("anything done", () => count() - countFrom >= least)
+  const [wall, cpu, own] = [performance.now() - from, cpuMs(relay.pid) - cpuFrom, cpuMs(process.pid) - ownFrom]
+  const operations = count() - countFrom
+  return {
+    operations,
+    cpuNsPerOperation: cpu * 1e6 / Math.max(1, operations),
+    operationsPerSecond: operations * 1000 / wall,
+    relayBusy: cpu / wall,
+    loadBusy: own / wall
+  }
+}
+
+const sum = <A>(all: ReadonlyArray<A>, of: (one: A) => number): number => all.reduce((total, one) => total + of(one), 0)
+
+/** An operation is one byte that arrived. */
+const bulk = async (relay: Relay, source: Source, work: Times & { readonly connections: number }): Promise<Figures> => {
+  const readers = Array.from({ length: work.connections }, () => new Reader())
+  await soon("connections", Promise.all(readers.map((reader) => reader.start(relay.streamPort))))
+  await until("the first bytes of each stream", () => readers.every(({ received }) => received > 0))
+  const figures = await inWindow(relay, work, () => sum(readers, ({ received }) => received))
+  source.stop()
+  await soon("the ends of all streams", Promise.all(readers.map(({ ended }) => ended)))
+  for (const { number, received } of readers) {
+    const sent = source.sent[number] ?? 0
+    if (received !== sent) throw new Error(`stream ${number} ended in order after ${received} of ${sent} bytes`)
+  }
+  return figures
+}
+
+/** How long each message took, in the window: sorted, in milliseconds. */
+class Latencies {
+  private readonly saidAt = new Map<Talker, number>()
+  private taken: Array<number> = []
+
+  said(talker: Talker): void {
+    this.saidAt.set(talker, performance.now())
+  }
+
+  answered(talker: Talker): void {
+    this.taken.push(performance.now() - (this.saidAt.get(talker) ?? Number.NaN))
+  }
+
+  reset(): void {
+    this.taken = []
+  }
+
+  percentile(part: number): number {
+    const sorted = this.taken.toSorted((a, b) => a - b)
+    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN
+  }
+}
+
+const talkers = async (
+  relay: Relay,
+  connections: number,
+  answered: (talker: Talker) => void
+): Promise<ReadonlyArray<Talker>> => {
+  const made = Array.from({ length: connections }, (_, at) => new Talker(at, answered))
+  await soon("connections", times(connections, (at) => made[at]?.start(relay.echoPort) ?? Promise.resolve()))
+  return made
+}
+
+const allTalk = (all: ReadonlyArray<Talker>): Promise<void> =>
+  until("an answer on each connection", () => all.every(({ answers }) => answers > 0))
+
+/** An operation is one message there and back. */
+const pingPong = async (relay: Relay, work: Times & { readonly connections: number }): Promise<Figures> => {
+  const all = await talkers(relay, work.connections, (talker) => talker.say())
+  for (const talker of all) talker.say()
+  await allTalk(all)
+  return inWindow(relay, work, () => sum(all, ({ answers }) => answers))
+}
+
+/** The same, with a pause behind each answer, and the time that each message took. */
+const paced = async (
+  relay: Relay,
+  work: Times & { readonly connections: number; readonly pauseMs: number }
+): Promise<Figures> => {
+  const latencies = new Latencies()
+  const say = (talker: Talker): void => {
+    latencies.said(talker)
+    talker.say()
+  }
+  const all = await talkers(relay, work.connections, (talker) => {
+    latencies.answered(talker)
+    setTimeout(say, work.pauseMs, talker)
+  })
+  for (const talker of all) say(talker)
+  await allTalk(all)
+  await Promise.race([sleep(work.warmMs), failure])
+  latencies.reset()
+  const figures = await inWindow(relay, { ...work, warmMs: 0 }, () => sum(all, ({ answers }) => answers))
+  return { ...figures, p50Ms: latencies.percentile(0.5), p99Ms: latencies.percentile(0.99) }
+}
+
+/** An operation is one whole connection. */
+const churn = async (relay: Relay, work: Times & { readonly connections: number }): Promise<Figures> => {
+  let lives = 0
+  const over = new AbortController()
+  const live = async (seed: number): Promise<void> => {
+    while (!over.signal.aborted) {
+      await visit(relay.echoPort, seed)
+      lives += 1
+    }
+  }
+  const all = Array.from({ length: work.connections }, (_, at) => live(at))
+  const figures = await inWindow(relay, work, () => lives)
+  over.abort()
+  await soon("the ends of the last connections", Promise.all(all))
+  return figures
+}
+
+/** Waits until the relay's memory has not reached a new maximum for `restMs`; returns the maximum. */
+const memoryAtRest = async (relay: Relay, restMs: number): Promise<number> => {
+  let most = residentBytes(relay.pid)
+  let since = performance.now()
+  while (performance.now() - since < restMs) {
+    await Promise.race([sleep(50), failure])
+    const now = residentBytes(relay.pid)
+    if (now > most) {
+      // A page more or less is nothing that one would have to wait for.
+      if (now > most + 256 * 1024) since = performance.now()
+      most = now
+    }
+  }
+  return most
+}
+
+/** An operation is one connection; its memory is counted when it has been used once, and lies still. */
+const idle = async (
+  relay: Relay,
+  work: { readonly connections: number; readonly restMs: number }
+): Promise<Figures> => {
+  const before = residentBytes(relay.pid)
+  const all = await talkers(relay, work.connections, () => {})
+  for (const talker of all) talker.say()
+  await until("the first answers", () => all.every(({ answers }) => answers === 1))
+  await Promise.race([sleep(work.restMs), failure])
+  const grownBytes = residentBytes(relay.pid) - before
+  for (const talker of all) talker.say()
+  await until("the second answers", () => all.every(({ answers }) => answers === 2))
+  return { operations: work.connections, grownBytes, bytesPerConnection: grownBytes / work.connections }
+}
+
+/** Clients that never read while the origin offers each of them so much; nothing of it may be lost or refused. */
+const neverReaders = async (
+  relay: Relay,
+  source: Source,
+  work: { readonly connections: number; readonly offeredBytes: number; readonly restMs: number }
+): Promise<Figures> => {
+  const before = residentBytes(relay.pid)
+  await soon("connections", times(work.connections, () => stareAt(relay.streamPort)))
+  await until("all streams", () => source.sent.length === work.connections)
+  const grownBytes = await memoryAtRest(relay, work.restMs) - before
+  const whole = source.sent.filter((sent) => sent >= work.offeredBytes).length
+  return { operations: work.connections, grownBytes, streamsTakenWhole: whole }
+}
+
+/** All of them were answered in each of two looks on end. */
+const allServed = (all: ReadonlyArray<Talker>): () => boolean => {
+  let seen = all.map(() => 0)
+  let servedLooks = 0
+  return () => {
+    const now = all.map(({ answers }) => answers)
+    servedLooks = now.every((answers, at) => answers > (seen[at] ?? 0)) ? servedLooks + 1 : 0
+    seen = now
+    return servedLooks >= 2
+  }
+}
+
+/**
+ * Requests of healthy clients beside clients that never read. The window begins when all healthy clients are served again, which
+ * is `outageMs` behind their first requests; if they are not within `patienceMs`, it begins then.
+ */
+const besideStuck = async (
+  relay: Relay,
+  source: Source,
+  work: Times & { readonly stuck: number; readonly connections: number; readonly patienceMs: number }
+): Promise<Figures> => {
+  const all = await talkers(relay, work.connections, (talker) => talker.say())
+  await soon("stuck connections", times(work.stuck, () => stareAt(relay.streamPort)))
+  await until("their streams", () => source.sent.length === work.stuck)
+  const from = performance.now()
+  for (const talker of all) talker.say()
+  const served = allServed(all)
+  const elapsed = (): number => performance.now() - from
+  do await Promise.race([sleep(500), failure])
+  while (!served() && elapsed() < work.patienceMs)
+  const outageMs = elapsed()
+  const figures = await inWindow(relay, work, () => sum(all, ({ answers }) => answers), 0)
+  return { ...figures, outageMs, stuckLeft: source.open }
+}
+
+/** How much each stream has, for those works that do not read streams to their end. */
+const lengthOf = (work: Work): number => work.is === "neverReaders" ? work.offeredBytes : Infinity
+
+export const sourceFor = (work: Work): Source => new Source(lengthOf(work))
+
+export const run = (relay: Relay, source: Source, work: Work): Promise<Figures> => {
+  switch (work.is) {
+    case "bulk":
+      return bulk(relay, source, work)
+    case "pingPong":
+      return pingPong(relay, work)
+    case "paced":
+      return paced(relay, work)
+    case "churn":
+      return churn(relay, work)
+    case "idle":
+      return idle(relay, work)
+    case "neverReaders":
+      return neverReaders(relay, source, work)
+    case "besideStuck":
+      return besideStuck(relay, source, work)
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * What `bench:relay` measures: each work, who does it, how often, and the rows that are made of it.
+ *
+ * Invariant: the bounds stand here as they were set; a landing that there is not leaves its rows missing, which is a fault.
+ */
+import type { Contestant as Round, Samples } from "../rounds.ts"
+import { type Comparison, median } from "../rows.ts"
+import { type Contestant, haproxy, headgate, limit, nginx, nodeSocket, pipe, pipeline } from "./contestants.ts"
+import type { Figures, Work } from "./load/questions.ts"
+import { measure, measureBeside } from "./measure.ts"
+
+const KiB = 1024
+
+const plain = headgate("plain")
+const readiness = headgate("readiness")
+const haproxy16 = haproxy({ bufferBytes: 16 * KiB })
+const haproxy64 = haproxy({ bufferBytes: 64 * KiB })
+const nginx16 = nginx(16 * KiB)
+
+export interface Plan {
+  readonly title: string
+  readonly rounds: number
+  readonly contestants: ReadonlyArray<Round>
+  /** By what was measured, where a row is of the better of two. */
+  readonly comparisons: (samples: Samples) => ReadonlyArray<Comparison>
+}
+
+/** Somebody who does a work; its measures are called by its name and these. */
+const doing = (
+  contestant: Contestant,
+  run: (contestant: Contestant) => Promise<Figures>,
+  measures: Readonly<Record<string, (figures: Figures) => number | undefined>>
+): Round => ({
+  name: contestant.name,
+  unavailable: contestant.unavailable,
+  run: async () => {
+    const figures = await run(contestant)
+    return Object.fromEntries(
+      Object.entries(measures).map(([name, of]) => {
+        const value = of(figures)
+        if (value === undefined) throw new Error(`there is no figure for ${name}`)
+        return [`${contestant.name} ${name}`, value]
+      })
+    )
+  }
+})
+
+const side = ({ name }: Contestant, measure: string) => ({ name, key: `${name} ${measure}` })
+
+interface Bounds {
+  readonly must?: number
+  readonly want?: number
+}
+
+/** Everybody's processor time for one operation of a work. */
+const cost = (
+  title: string,
+  unit: string,
+  unitNs: number,
+  work: Work,
+  contestants: ReadonlyArray<Contestant>
+) => ({
+  title,
+  rounds: 5,
+  contestants: contestants.map((contestant) =>
+    doing(contestant, (one) => measure(one, work), {
+      cpu: ({ cpuNsPerOperation }) => cpuNsPerOperation === undefined ? undefined : cpuNsPerOperation / unitNs
+    })
+  ),
+  row: (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({
+    work: title,
+    ours: side(ours, "cpu"),
+    peer: side(peer, "cpu"),
+    unit,
+    ...bounds
+  })
+})
+
+const everybody = [plain, readiness, pipe, pipeline, nodeSocket, haproxy16, nginx16]
+/** Whose rows have no bound. */
+const reported = [pipeline, nodeSocket, nginx16]
+
+const bulk: Plan = (() => {
+  const { row, ...rest } = cost(
+    "bulk, 50 connections: CPU per GB",
+    "ms",
+    1000,
+    { is: "bulk", connections: 50, warmMs: 600, windowMs: 1200 },
+    [...everybody, haproxy64]
+  )
+  return {
+    ...rest,
+    comparisons: () => [
+      row(readiness, pipe, { must: 0.75, want: 0.6 }),
+      row(plain, pipe, { must: 1.1, want: 0.95 }),
+      row(readiness, haproxy16, { must: 1.1, want: 0.8 }),
+      row(readiness, haproxy64, { must: 1.4, want: 1 }),
+      ...reported.map((peer) => row(readiness, peer)),
+      ...[...reported, haproxy16, haproxy64].map((peer) => row(plain, peer))
+    ]
+  }
+})()
+
+/** Which of the two landings costs less here; readiness if not both were measured, so that its row is missing. */
+const betterOf = (samples: Samples, measure: string): readonly [better: Contestant, other: Contestant] => {
+  const of = ({ name }: Contestant): number => median(samples.get(`${name} ${measure}`) ?? [Number.NaN])
+  return of(plain) < of(readiness) ? [plain, readiness] : [readiness, plain]
+}
+
+const pingPong: Plan = (() => {
+  const { row, ...rest } = cost(
+    "64 B ping-pong, 50 connections: CPU per round trip",
+    "us",
+    1000,
+    { is: "pingPong", connections: 50, warmMs: 600, windowMs: 800 },
+    everybody
+  )
+  const bounded = (one: Contestant) => [
+    row(one, pipe, { must: 0.9, want: 0.75 }),
+    row(one, haproxy16, { must: 1.6, want: 1.25 })
+  ]
+  return {
+    ...rest,
+    comparisons: (samples) => {
+      const [better, other] = betterOf(samples, "cpu")
+      return [
+        ...bounded(better),
+        ...reported.map((peer) => row(better, peer)),
+        ...[pipe, haproxy16].map((peer) => row(other, peer))
+      ]
+    }
+  }
+})()
+
+const churn: Plan = (() => {
+  const { row, ...rest } = cost(
+    "connect, 64 B there and back, close: CPU per connection",
+    "us",
+    1000,
+    { is: "churn", connections: 50, warmMs: 600, windowMs: 800 },
+    everybody
+  )
+  return {
+    ...rest,
+    comparisons: () => [
+      ...[readiness, plain].map((one) => row(one, pipe, { must: 1.15, want: 0.9 })),
+      ...[...reported, haproxy16].map((peer) => row(plain, peer))
+    ]
+  }
+})()
+
+const neverReaders: Plan = (() => {
+  const title = "1 000 clients that never read, 10 MB offered to each: memory grown"
+  const work: Work = { is: "neverReaders", connections: 1000, offeredBytes: 10e6, restMs: 1200 }
+  const row = (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({
+    work: title,
+    ours: side(ours, "grown"),
+    peer: side(peer, "grown"),
+    unit: "MB",
+    ...bounds
+  })
+  return {
+    title,
+    rounds: 3,
+    contestants: [plain, readiness, pipe, haproxy16].map((contestant) =>
+      doing(contestant, (one) => measure(one, work), {
+        grown: ({ grownBytes }) => grownBytes === undefined ? undefined : grownBytes / 1e6
+      })
+    ),
+    comparisons: () => [
+      row(readiness, pipe, { must: 0.15, want: 0.1 }),
+      row(plain, pipe, { must: 0.85, want: 0.5 }),
+      row(readiness, haproxy16),
+      row(plain, haproxy16)
+    ]
+  }
+})()
+
+const idle: Plan = (() => {
+  const title = "2 000 idle connections: memory of one"
+  const work: Work = { is: "idle", connections: 2000, restMs: 1000 }
+  const row = (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({
+    work: title,
+    ours: side(ours, "memory"),
+    peer: side(peer, "memory"),
+    unit: "KiB",
+    ...bounds
+  })
+  return {
+    title,
+    rounds: 3,
+    contestants: [plain, readiness, pipe, nodeSocket, haproxy16].map((contestant) =>
+      doing(contestant, (one) => measure(one, work), {
+        memory: ({ bytesPerConnection }) => bytesPerConnection === undefined ? undefined : bytesPerConnection / KiB
+      })
+    ),
+    comparisons: () => [
+      ...[readiness, plain].map((one) => row(one, pipe, { must: 0.8, want: 0.7 })),
+      ...[nodeSocket, haproxy16].map((peer) => row(plain, peer))
+    ]
+  }
+})()
+
+/** With the default of 30 s, five times 64 evictions would last longer than the whole bench. */
+const shortStall = ["--stall-timeout", "500 millis", "--stall-grace", "100 millis"]
+
+const stuck: Plan = (() => {
+  const times = { connections: 50, patienceMs: 20_000, warmMs: 0, windowMs: 2000 }
+  const both = async (one: Contestant): Promise<Figures> => {
+    const without = await measure(one, { is: "besideStuck", stuck: 0, ...times })
+    const beside = await measure(one, { is: "besideStuck", stuck: 300, ...times })
+    const [rate, undisturbed, outageMs] = [beside.operationsPerSecond, without.operationsPerSecond, beside.outageMs]
+    return rate === undefined || undisturbed === undefined || outageMs === undefined
+      ? {}
+      : { rate, undisturbed, outage: outageMs / 1000 }
+  }
+  const title =
+    `healthy requests beside 300 stuck peers, ${limit} buffers, once they are served again, beside those without`
+  const row = (ours: Contestant, bounds: Bounds = {}): Comparison => ({
+    work: title,
+    ours: side(ours, "beside"),
+    peer: { name: `${ours.name}, no stuck peers`, key: `${ours.name} without` },
+    unit: "requests/s",
+    sense: "at least",
+    ...bounds
+  })
+  const outage = (ours: Contestant): Comparison => ({
+    work: "... until they are served again, the stall timeout being 0.5 s",
+    ours: side(ours, "outage"),
+    peer: side(pipe, "outage"),
+    unit: "s"
+  })
+  const landings = [headgate("readiness", shortStall), headgate("plain", shortStall)]
+  const few = haproxy({ bufferBytes: 16 * KiB, buffers: limit })
+  return {
+    title,
+    rounds: 3,
+    contestants: [...landings, pipe, few].map((contestant) =>
+      doing(contestant, both, {
+        beside: ({ rate }) => rate,
+        without: ({ undisturbed }) => undisturbed,
+        outage: ({ outage }) => outage
+      })
+    ),
+    comparisons: () => [
+      ...landings.map((one) => row(one, { must: 0.8, want: 0.95 })),
+      row(pipe),
+      row(few),
+      ...landings.map(outage)
+    ]
+  }
+})()
+
+const tail: Plan = (() => {
+  const title = "p99 of 64 B ping-pong beside 8 bulk streams"
+  const streams: Work = { is: "bulk", connections: 8, warmMs: 300, windowMs: 3700 }
+  const messages: Work = { is: "paced", connections: 20, pauseMs: 5, warmMs: 1000, windowMs: 2500 }
+  const row = (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({
+    work: title,
+    ours: side(ours, "p99"),
+    peer: side(peer, "p99"),
+    unit: "ms",
+    ...bounds
+  })
+  const rate = (ours: Contestant): Comparison => ({
+    work: "... what the 8 streams get meanwhile",
+    ours: side(ours, "streams"),
+    peer: side(pipe, "streams"),
+    unit: "MB/s",
+    sense: "at least"
+  })
+  return {
+    title,
+    rounds: 3,
+    contestants: [plain, readiness, pipe, haproxy16].map((contestant) =>
+      doing(contestant, async (one) => {
+        const beside = await measureBeside(one, streams, messages)
+        const { p99Ms } = beside.messages
+        const { operationsPerSecond } = beside.streams
+        return p99Ms === undefined || operationsPerSecond === undefined
+          ? {}
+          : { p99Ms, rate: operationsPerSecond / 1e6 }
+      }, { p99: ({ p99Ms }) => p99Ms, streams: ({ rate }) => rate })
+    ),
+    comparisons: () => [
+      ...[readiness, plain].map((one) => row(one, pipe, { must: 1, want: 0.5 })),
+      row(plain, haproxy16),
+      ...[readiness, plain].map(rate)
+    ]
+  }
+})()
+
+export const plans: ReadonlyArray<Plan> = [bulk, pingPong, churn, neverReaders, idle, stuck, tail]
