@@ -1,4 +1,7 @@
-/** `pnpm bench:relay`: the relay beside what one would take instead; see docs/benchmarks.md. */
+/**
+ * `pnpm bench:relay`: the relay beside what one would take instead; see docs/benchmarks.md. With names of works (`bulk`, `growth`,
+ * ...) only these, printed and not written.
+ */
 import { machine } from "./machine.ts"
 import { systemVersions } from "./relay/contestants.ts"
 import { growths } from "./relay/growth.ts"
@@ -17,10 +20,20 @@ if (process.platform !== "linux") {
   process.exit(1)
 }
 
+const asked = process.argv.slice(2)
+const isAsked = (id: string): boolean => asked.length === 0 || asked.includes(id)
+const known = [...plans.map(({ id }) => id), "growth"]
+const unknown = asked.filter((id) => !known.includes(id))
+if (unknown.length > 0) {
+  print(`there is no ${unknown.join(", ")}: ${known.join(", ")}`)
+  process.exit(64)
+}
+
 const here = machine(["effect", "@effect/platform-node"], systemVersions())
 const rows: Array<Row> = []
 const missing: Array<Missing> = []
-for (const { comparisons, contestants, rounds, title } of plans) {
+for (const { comparisons, contestants, id, rounds, title } of plans) {
+  if (!isAsked(id)) continue
   print(`\n${title}`)
   const outcome = await interleave(contestants, { rounds, print })
   const made = rowsOf(comparisons(outcome.samples), outcome)
@@ -30,11 +43,11 @@ for (const { comparisons, contestants, rounds, title } of plans) {
 const results = {
   name: "relay",
   machine: here,
-  rounds: plans.map(({ rounds }) => rounds).reduce((least, rounds) => Math.min(least, rounds)),
+  rounds: Math.min(...plans.map(({ rounds }) => rounds)),
   rows,
   missing,
-  growth: await growths(print)
+  growth: isAsked("growth") ? await growths(print) : []
 } as const
-write(results)
+if (asked.length === 0) write(results)
 print(`\n${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes\n`)
 process.exit(report(results, print))

@@ -1,0 +1,115 @@
+/**
+ * How something is measured inside a process: in batches, by tinybench, with the CPU time of the process as its clock.
+ *
+ * CPU time and not the clock on the wall, because neighbours take turns on the same processors; of the whole process and not
+ * of its main thread alone, because the garbage that one leaves is collected by V8's other threads. The operating system
+ * counts it (`getrusage`, in microseconds), so a batch must be much longer than that. What counts is the mean over all
+ * batches: a median would leave out those in which garbage was collected.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as v8 from "node:v8"
+import { Bench } from "tinybench"
+
+/** `run` does `count` operations. */
+export interface Batch {
+  readonly count: number
+  readonly run: () => Promise<void> | void
+  /** How many were seen to be done since the last call. */
+  readonly done: () => number
+  /** Done before each `run`, and not part of it. */
+  readonly prepare?: () => Promise<void>
+}
+
+export type MakeBatch = (size: number) => Effect.Effect<Batch, unknown, Scope.Scope>
+
+export interface Measured {
+  /** Operations that were measured. */
+  readonly count: number
+  /** What they cost together: CPU time in ns, or bytes of heap. */
+  readonly cost: number
+  /** Operations that were seen to be done, while measured: `count`, or the measure is worth nothing. */
+  readonly done: number
+}
+
+export interface Effort {
+  /** CPU time to be spent on warming up, and on each measure, at least. */
+  readonly warmUpMs: number
+  readonly measureMs: number
+  /** Operations of a batch of those that are made one at a time. */
+  readonly batch: number
+  /** Numbers of waiters or tasks, ascending. */
+  readonly sizes: ReadonlyArray<number>
+}
+
+const cpuMs = (): number => {
+  const { system, user } = process.cpuUsage()
+  return (user + system) / 1000
+}
+
+/** The CPU time of `run`, batch after batch, and of `prepare` if there is one. */
+export const timed = async (
+  batch: Batch,
+  measureMs: number
+): Promise<{ readonly run: Measured; readonly prepare: Measured }> => {
+  let batches = 0
+  let done = 0
+  let prepareMs = 0
+  const bench = new Bench({ now: cpuMs, time: measureMs, iterations: 1, warmup: false, throws: true })
+  bench.add("batch", batch.run, {
+    async: true,
+    beforeEach: async () => {
+      const before = cpuMs()
+      await batch.prepare?.()
+      prepareMs += cpuMs() - before
+      if (batch.prepare !== undefined) await settled()
+    },
+    afterEach: () => {
+      batches++
+      done += batch.done()
+    }
+  })
+  const [task] = await bench.run()
+  if (task === undefined || task.result.state !== "completed") throw new Error(`tinybench: ${task?.result.state}`)
+  const count = batches * batch.count
+  return {
+    run: { count, cost: task.result.totalTime * 1e6, done },
+    prepare: { count, cost: prepareMs * 1e6, done }
+  }
+}
+
+/**
+ * What was prepared lives on: without a collection, moving it to the old generation would be part of the measure, and so
+ * would what V8's threads still have to do after it, which they are given at most 100 ms for.
+ */
+const settled = async (): Promise<void> => {
+  if (globalThis.gc === undefined) return
+  globalThis.gc()
+  for (let look = 0; look < 50; look++) {
+    const before = cpuMs()
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    if (cpuMs() - before < 0.5) return
+  }
+}
+
+/** Bytes of heap that one `run` allocates. Needs `--expose-gc`, and a young generation that holds them all. */
+export const allocated = async (batch: Batch): Promise<Measured> => {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    globalThis.gc?.()
+    const profiler = new v8.GCProfiler()
+    profiler.start()
+    const before = v8.getHeapStatistics().used_heap_size
+    await batch.run()
+    const cost = v8.getHeapStatistics().used_heap_size - before
+    const collections = profiler.stop()?.statistics.length ?? 0
+    const done = batch.done()
+    if (collections === 0) return { count: batch.count, cost: Math.max(0, cost), done }
+  }
+  throw new Error("garbage was collected in each of five attempts to count what is allocated")
+}
+
+/** Throws unless all of the work was seen to be done. */
+export const perOperation = (name: string, { cost, count, done }: Measured): number => {
+  if (count <= 0 || done !== count) throw new Error(`${name}: ${done} operations were done of ${count}`)
+  return cost / count
+}
