@@ -18,6 +18,8 @@ const haproxy64 = haproxy({ bufferBytes: 64 * KiB })
 const nginx16 = nginx(16 * KiB)
 
 export interface Plan {
+  /** To ask for it alone. */
+  readonly id: string
   readonly title: string
   readonly rounds: number
   readonly contestants: ReadonlyArray<Round>
@@ -54,12 +56,14 @@ interface Bounds {
 
 /** Everybody's processor time for one operation of a work. */
 const cost = (
+  id: string,
   title: string,
   unit: string,
   unitNs: number,
   work: Work,
   contestants: ReadonlyArray<Contestant>
 ) => ({
+  id,
   title,
   rounds: 5,
   contestants: contestants.map((contestant) =>
@@ -82,6 +86,7 @@ const reported = [pipeline, nodeSocket, nginx16]
 
 const bulk: Plan = (() => {
   const { row, ...rest } = cost(
+    "bulk",
     "bulk, 50 connections: CPU per GB",
     "ms",
     1000,
@@ -109,6 +114,7 @@ const betterOf = (samples: Samples, measure: string): readonly [better: Contesta
 
 const pingPong: Plan = (() => {
   const { row, ...rest } = cost(
+    "ping-pong",
     "64 B ping-pong, 50 connections: CPU per round trip",
     "us",
     1000,
@@ -134,6 +140,7 @@ const pingPong: Plan = (() => {
 
 const churn: Plan = (() => {
   const { row, ...rest } = cost(
+    "churn",
     "connect, 64 B there and back, close: CPU per connection",
     "us",
     1000,
@@ -160,6 +167,7 @@ const neverReaders: Plan = (() => {
     ...bounds
   })
   return {
+    id: "never-readers",
     title,
     rounds: 3,
     contestants: [plain, readiness, pipe, haproxy16].map((contestant) =>
@@ -187,6 +195,7 @@ const idle: Plan = (() => {
     ...bounds
   })
   return {
+    id: "idle",
     title,
     rounds: 3,
     contestants: [plain, readiness, pipe, nodeSocket, haproxy16].map((contestant) =>
@@ -233,6 +242,7 @@ const stuck: Plan = (() => {
   const landings = [headgate("readiness", shortStall), headgate("plain", shortStall)]
   const few = haproxy({ bufferBytes: 16 * KiB, buffers: limit })
   return {
+    id: "stuck",
     title,
     rounds: 3,
     contestants: [...landings, pipe, few].map((contestant) =>
@@ -270,6 +280,7 @@ const tail: Plan = (() => {
     sense: "at least"
   })
   return {
+    id: "tail",
     title,
     rounds: 3,
     contestants: [plain, readiness, pipe, haproxy16].map((contestant) =>

@@ -68,8 +68,11 @@ export class Reader {
   readonly ended: Promise<void>
   private header = Buffer.alloc(0)
   private readonly over = Promise.withResolvers<void>()
+  private readonly arrived: (number: number, bytes: number) => void
 
-  constructor() {
+  /** `arrived` hears what it has got so far, whenever that is more. */
+  constructor(arrived: (number: number, bytes: number) => void) {
+    this.arrived = arrived
     this.ended = this.over.promise
   }
 
@@ -90,6 +93,7 @@ export class Reader {
     if (bytes.length === 0) return
     check(this.number, this.received, bytes)
     this.received += bytes.length
+    this.arrived(this.number, this.received)
   }
 }
 

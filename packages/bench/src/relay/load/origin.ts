@@ -26,47 +26,105 @@ export const listenEcho = (): Promise<number> =>
     socket.on("error", () => socket.destroy())
   }))
 
-/** A server of streams, all of the same length; without one they go on until `stop`. */
-export class Source {
-  /** Bytes behind the header that each stream was given, by its number. */
-  readonly sent: Array<number> = []
-  /** Streams whose connections are open. */
-  open = 0
-  private isStopped = false
-  private readonly mostBytes: number
+export interface SourceOptions {
+  /** The length of every stream; without it they go on until `stop`. */
+  readonly mostBytes?: number
+  /** What may be on its way to a reader, who says what has arrived; without it as much as the kernel takes. */
+  readonly windowBytes?: number
+}
 
-  constructor(mostBytes = Infinity) {
+/** A server of streams. */
+export class Source {
+  private readonly streams: Array<Stream> = []
+  private readonly mostBytes: number
+  private readonly windowBytes: number
+
+  constructor({ mostBytes = Infinity, windowBytes = Infinity }: SourceOptions) {
     this.mostBytes = mostBytes
+    this.windowBytes = windowBytes
   }
 
   listen(): Promise<number> {
-    return listen(Net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.serve(socket)))
+    return listen(Net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      this.streams.push(new Stream(socket, this.streams.length, this.mostBytes, this.windowBytes))
+    }))
+  }
+
+  /** How many streams there have been. */
+  get count(): number {
+    return this.streams.length
+  }
+
+  /** How many are open. */
+  get open(): number {
+    return this.streams.filter(({ isOpen }) => isOpen).length
+  }
+
+  /** How many have been given to the kernel whole. */
+  get whole(): number {
+    return this.streams.filter(({ sent }) => sent >= this.mostBytes).length
+  }
+
+  /** Bytes behind the header that a stream was given. */
+  sent(number: number): number {
+    return this.streams[number]?.sent ?? 0
+  }
+
+  /** The reader of a stream says what it has got so far. */
+  arrived(number: number, bytes: number): void {
+    this.streams[number]?.arrived(bytes)
   }
 
   /** Every stream ends in order, behind the piece that it is at. */
   stop(): void {
-    this.isStopped = true
+    for (const stream of this.streams) stream.stop()
   }
+}
 
-  private serve(socket: Net.Socket): void {
-    const number = this.sent.push(0) - 1
-    this.open += 1
-    socket.on("close", () => {
-      this.open -= 1
-    })
+class Stream {
+  sent = 0
+  isOpen = true
+  private readonly socket: Net.Socket
+  private readonly number: number
+  private endsAt: number
+  private readonly windowBytes: number
+  private mayHaveSent: number
+
+  constructor(socket: Net.Socket, number: number, mostBytes: number, windowBytes: number) {
+    this.socket = socket
+    this.number = number
+    this.endsAt = mostBytes
+    this.windowBytes = windowBytes
+    this.mayHaveSent = windowBytes
     const header = Buffer.alloc(headerBytes)
     header.writeUInt32LE(number)
     socket.write(header)
-    const push = (): void => {
-      while (!socket.writableNeedDrain && !socket.writableEnded) {
-        const sent = this.sent[number] ?? 0
-        const left = this.isStopped ? 0 : Math.min(this.mostBytes - sent, longestPieceBytes)
-        if (left === 0) return void socket.end()
-        this.sent[number] = sent + left
-        socket.write(pieceOf(number, sent, left))
-      }
+    socket.on("drain", () => this.push()).on("error", () => socket.destroy()).resume()
+    socket.on("close", () => {
+      this.isOpen = false
+    })
+    this.push()
+  }
+
+  arrived(bytes: number): void {
+    this.mayHaveSent = bytes + this.windowBytes
+    // By pieces: a write costs the same however short it is.
+    if (this.mayHaveSent - this.sent >= longestPieceBytes) this.push()
+  }
+
+  stop(): void {
+    this.endsAt = this.sent
+    this.push()
+  }
+
+  private push(): void {
+    const { socket } = this
+    while (!socket.writableNeedDrain && !socket.writableEnded) {
+      if (this.sent >= this.endsAt) return void socket.end()
+      const length = Math.min(longestPieceBytes, this.endsAt - this.sent, this.mayHaveSent - this.sent)
+      if (length <= 0) return
+      this.socket.write(pieceOf(this.number, this.sent, length))
+      this.sent += length
     }
-    socket.on("drain", push).on("error", () => socket.destroy()).resume()
-    push()
   }
 }

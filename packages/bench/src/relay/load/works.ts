@@ -64,14 +64,15 @@ const sum = <A>(all: ReadonlyArray<A>, of: (one: A) => number): number => all.re
 
 /** An operation is one byte that arrived. */
 const bulk = async (relay: Relay, source: Source, work: Times & { readonly connections: number }): Promise<Figures> => {
-  const readers = Array.from({ length: work.connections }, () => new Reader())
+  const arrived = (number: number, bytes: number): void => source.arrived(number, bytes)
+  const readers = Array.from({ length: work.connections }, () => new Reader(arrived))
   await soon("connections", Promise.all(readers.map((reader) => reader.start(relay.streamPort))))
   await until("the first bytes of each stream", () => readers.every(({ received }) => received > 0))
   const figures = await inWindow(relay, work, () => sum(readers, ({ received }) => received))
   source.stop()
   await soon("the ends of all streams", Promise.all(readers.map(({ ended }) => ended)))
   for (const { number, received } of readers) {
-    const sent = source.sent[number] ?? 0
+    const sent = source.sent(number)
     if (received !== sent) throw new Error(`stream ${number} ended in order after ${received} of ${sent} bytes`)
   }
   return figures
@@ -200,10 +201,9 @@ const neverReaders = async (
 ): Promise<Figures> => {
   const before = residentBytes(relay.pid)
   await soon("connections", times(work.connections, () => stareAt(relay.streamPort)))
-  await until("all streams", () => source.sent.length === work.connections)
+  await until("all streams", () => source.count === work.connections)
   const grownBytes = await memoryAtRest(relay, work.restMs) - before
-  const whole = source.sent.filter((sent) => sent >= work.offeredBytes).length
-  return { operations: work.connections, grownBytes, streamsTakenWhole: whole }
+  return { operations: work.connections, grownBytes, streamsTakenWhole: source.whole }
 }
 
 /** All of them were answered in each of two looks on end. */
@@ -229,7 +229,7 @@ const besideStuck = async (
 ): Promise<Figures> => {
   const all = await talkers(relay, work.connections, (talker) => talker.say())
   await soon("stuck connections", times(work.stuck, () => stareAt(relay.streamPort)))
-  await until("their streams", () => source.sent.length === work.stuck)
+  await until("their streams", () => source.count === work.stuck)
   const from = performance.now()
   for (const talker of all) talker.say()
   const served = allServed(all)
@@ -241,10 +241,19 @@ const besideStuck = async (
   return { ...figures, outageMs, stuckLeft: source.open }
 }
 
-/** How much each stream has, for those works that do not read streams to their end. */
-const lengthOf = (work: Work): number => work.is === "neverReaders" ? work.offeredBytes : Infinity
+/** In bulk enough is on its way for any relay, and soon read when the streams end. */
+const windowBytes = 2 * 1024 ** 2
 
-export const sourceFor = (work: Work): Source => new Source(lengthOf(work))
+export const sourceFor = (work: Work): Source => {
+  switch (work.is) {
+    case "bulk":
+      return new Source({ windowBytes })
+    case "neverReaders":
+      return new Source({ mostBytes: work.offeredBytes })
+    default:
+      return new Source({})
+  }
+}
 
 export const run = (relay: Relay, source: Source, work: Work): Promise<Figures> => {
   switch (work.is) {
