@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process"
 import { join } from "node:path"
 import { machine } from "../machine.ts"
-import type { Results } from "../results.ts"
+import { type Results, root } from "../results.ts"
 import { interleave } from "../rounds.ts"
 import { rowsOf } from "../rows.ts"
 import { comparisons, plots } from "./comparisons.ts"
@@ -15,12 +15,15 @@ export interface PoolBench {
   /** One round of one subject: in a process of its own, but for tests. */
   readonly measure: (subject: Subject, effort: Effort) => Promise<Report>
   readonly print: (line: string) => void
+  /** Only subjects whose names have one of these in them, and what can be said of them. */
+  readonly only?: ReadonlyArray<string>
 }
 
-export const poolBench = async ({ effort, measure, print, rounds }: PoolBench): Promise<Results> => {
+export const poolBench = async ({ effort, measure, only, print, rounds }: PoolBench): Promise<Results> => {
   const here = machine(["effect", "generic-pool", "tarn", "tinybench"])
   const stopped = new Map<string, number>()
-  const contestants = subjects.map((subject) => ({
+  const asked = subjects.filter(({ name }) => only === undefined || only.some((part) => name.includes(part)))
+  const contestants = asked.map((subject) => ({
     name: subject.name,
     run: async () => {
       const { measures, stoppedAt } = await measure(subject, effort)
@@ -29,32 +32,39 @@ export const poolBench = async ({ effort, measure, print, rounds }: PoolBench): 
     }
   }))
   const outcome = await interleave(contestants, { rounds, print })
+  const { missing, rows } = rowsOf(comparisons(effort.sizes), outcome)
   return {
     name: "pool",
     machine: here,
     rounds,
-    ...rowsOf(comparisons(effort.sizes), outcome),
+    rows,
+    missing: only === undefined ? missing : [],
     growth: plots(effort.sizes, outcome.samples, stopped)
   }
 }
 
-const child = join(import.meta.dirname, "../child.ts")
+const entry = join(import.meta.dirname, "../child.ts")
 
-/** The last line that it prints is its report. A few sizes, each of which may take as long as the longest. */
+/** A few sizes, each of which may take as long as the longest. */
 const timeoutMs = 4 * longestMs
 
+/** In a process of its own. The last line that it prints is its report. */
 export const inChild = (subject: Subject, effort: Effort): Promise<Report> =>
   new Promise((resolve, reject) => {
-    const process_ = spawn(process.execPath, [...subject.flags, child, subject.name, JSON.stringify(effort)], {
-      stdio: ["ignore", "pipe", "inherit"],
-      timeout: timeoutMs
+    const child = spawn(process.execPath, [...subject.flags, entry, subject.name, JSON.stringify(effort)], {
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: timeoutMs,
+      // Spares each process most of what it takes to start: compiled code, as from the second start of any program.
+      env: { ...process.env, NODE_COMPILE_CACHE: join(root, "node_modules/.cache/bench") }
     })
     let output = ""
-    process_.stdout.setEncoding("utf8").on("data", (chunk: string) => output += chunk)
-    process_.once("error", reject)
-    process_.once("close", (code, signal) => {
+    let errors = ""
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => output += chunk)
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => errors += chunk)
+    child.once("error", reject)
+    child.once("close", (code, signal) => {
       const line = output.trimEnd().split("\n").at(-1)
       if (code === 0 && line?.startsWith("{") === true) resolve(JSON.parse(line))
-      else reject(new Error(`its process ended with ${signal ?? code}`))
+      else reject(new Error(`its process ended with ${signal ?? code}: ${errors.trim()}`))
     })
   })

@@ -47,15 +47,27 @@ const cpuMs = (): number => {
   return (user + system) / 1000
 }
 
-/** The CPU time of `run`, batch after batch, and of `prepare` if there is one. */
-export const timed = async (
-  batch: Batch,
-  measureMs: number
-): Promise<{ readonly run: Measured; readonly prepare: Measured }> => {
-  let batches = 0
+export interface Timed {
+  readonly run: Measured
+  readonly prepare: Measured
+}
+
+/**
+ * The CPU time of `run`, and of `prepare` if there is one: batch after batch until `measureMs` are spent, or three times as
+ * long on the clock, which preparing may take, but always one.
+ */
+export const timed = async (batch: Batch, measureMs: number): Promise<Timed> => {
+  const startedAt = performance.now()
+  const first = await batches(batch, 1)
+  const clockMs = performance.now() - startedAt
+  const more = Math.floor(Math.min(measureMs * 1e6 / first.run.cost, 3 * measureMs / clockMs)) - 1
+  return more > 0 ? sum(first, await batches(batch, more)) : first
+}
+
+const batches = async (batch: Batch, iterations: number): Promise<Timed> => {
   let done = 0
   let prepareMs = 0
-  const bench = new Bench({ now: cpuMs, time: measureMs, iterations: 1, warmup: false, throws: true })
+  const bench = new Bench({ now: cpuMs, iterations, time: 0, warmup: false, throws: true })
   bench.add("batch", batch.run, {
     async: true,
     beforeEach: async () => {
@@ -65,18 +77,28 @@ export const timed = async (
       if (batch.prepare !== undefined) await settled()
     },
     afterEach: () => {
-      batches++
       done += batch.done()
     }
   })
   const [task] = await bench.run()
   if (task === undefined || task.result.state !== "completed") throw new Error(`tinybench: ${task?.result.state}`)
-  const count = batches * batch.count
+  const count = iterations * batch.count
   return {
     run: { count, cost: task.result.totalTime * 1e6, done },
     prepare: { count, cost: prepareMs * 1e6, done }
   }
 }
+
+const sum = (one: Timed, other: Timed): Timed => ({
+  run: added(one.run, other.run),
+  prepare: added(one.prepare, other.prepare)
+})
+
+const added = (one: Measured, other: Measured): Measured => ({
+  count: one.count + other.count,
+  cost: one.cost + other.cost,
+  done: one.done + other.done
+})
 
 /**
  * What was prepared lives on: without a collection, moving it to the old generation would be part of the measure, and so

@@ -7,12 +7,14 @@ import { Counter } from "./counter.ts"
 import type { Batch, MakeBatch } from "./measure.ts"
 
 const limit = 8
+let pools = 0
+const makePool = () => BufferPool.make({ name: `uncontended ${++pools}`, limit })
 /** What `rx` is in the core. */
 const level = 3
 
 /** The gate of an ordinary pool, with the options that it has by default. */
 export const core: MakeBatch = (count) =>
-  Effect.map(BufferPool.make({ limit, prealloc: limit }), ({ gate }) => {
+  Effect.map(makePool(), ({ gate }) => {
     const counter = new Counter()
     const run = (): void => {
       for (let n = 0; n < count; n++) {
@@ -72,13 +74,13 @@ export const driver: MakeBatch = (count) =>
   })
 
 export const withBuffer: MakeBatch = (count) =>
-  Effect.map(BufferPool.make({ limit }), (pool) => {
+  Effect.map(makePool(), (pool) => {
     const counter = new Counter()
     return loop(count, counter, () => pool.withBuffer("rx", () => counter.tickEffect))
   })
 
 export const withBufferSync: MakeBatch = (count) =>
-  Effect.map(BufferPool.make({ limit }), (pool) => {
+  Effect.map(makePool(), (pool) => {
     const counter = new Counter()
     return loop(count, counter, () => pool.withBufferSync("rx", counter.tick))
   })
@@ -90,7 +92,7 @@ export const withPermit: MakeBatch = (count) =>
   })
 
 export const scopedAcquire: MakeBatch = (count) =>
-  Effect.map(BufferPool.make({ limit }), (pool) => {
+  Effect.map(makePool(), (pool) => {
     const counter = new Counter()
     return loop(count, counter, () => Effect.scoped(Effect.map(pool.acquire("rx"), counter.tick)))
   })
