@@ -40,13 +40,14 @@ for (const { comparisons, contestants, id, rounds, title } of plans) {
   rows.push(...made.rows)
   missing.push(...made.missing)
 }
+const growth = isAsked("growth") ? await growths(print) : { plots: [], missing: [] }
 const results = {
   name: "relay",
   machine: here,
   rounds: Math.min(...plans.map(({ rounds }) => rounds)),
   rows,
-  missing,
-  growth: isAsked("growth") ? await growths(print) : []
+  missing: [...missing, ...growth.missing],
+  growth: growth.plots
 } as const
 if (asked.length === 0) write(results)
 print(`\n${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes\n`)

@@ -167,19 +167,12 @@ const withPath = (...command: ReadonlyArray<string>): ReadonlyArray<string> => [
   ...command
 ]
 
-export interface HaproxyOptions {
-  readonly bufferBytes: number
-  /** At most so many of them; without it as many as there are connections. */
-  readonly buffers?: number
-}
-
-const haproxyConfig = ({ bufferBytes, buffers }: HaproxyOptions) => (routes: Routes): string =>
+const haproxyConfig = (bufferBytes: number) => (routes: Routes): string =>
   [
     "global",
     "  nbthread 1",
     "  maxconn 8000",
     `  tune.bufsize ${bufferBytes}`,
-    ...(buffers === undefined ? [] : [`  tune.buffers.limit ${buffers}`]),
     "defaults",
     "  mode tcp",
     "  maxconn 8000",
@@ -196,11 +189,11 @@ const haproxyConfig = ({ bufferBytes, buffers }: HaproxyOptions) => (routes: Rou
 
 const kibibytes = (bytes: number): string => `${bytes / 1024} KiB`
 
-export const haproxy = (options: HaproxyOptions): Contestant =>
+export const haproxy = (bufferBytes: number): Contestant =>
   configured(
-    `HAProxy ${kibibytes(options.bufferBytes)}${options.buffers === undefined ? "" : `, ${options.buffers} buffers`}`,
+    `HAProxy ${kibibytes(bufferBytes)}`,
     haproxyVersion === undefined ? "haproxy is not installed" : undefined,
-    haproxyConfig(options),
+    haproxyConfig(bufferBytes),
     (file) => withPath("haproxy", "-db", "-f", file)
   )
 

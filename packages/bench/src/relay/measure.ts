@@ -1,42 +1,36 @@
-/** One measurement: a relay that is started for it, the load, and both are gone afterwards. */
-import type { Contestant } from "./contestants.ts"
+/** One measurement: a relay that is started for it, a load for each work, and all are gone afterwards. */
+import type { Contestant, Relaying } from "./contestants.ts"
 import { Load } from "./load/process.ts"
-import type { Figures, Work } from "./load/questions.ts"
+import type { Figures, Relay, Work } from "./load/questions.ts"
 
-export const measure = async ({ start }: Contestant, work: Work): Promise<Figures> => {
-  const load = new Load(work)
+/** The works at the same time, through one relay, each by a load of its own: their figures, in their order. */
+export const measureTogether = async (
+  { start }: Contestant,
+  works: ReadonlyArray<Work>
+): Promise<ReadonlyArray<Figures>> => {
+  const loads = works.map((work) => new Load(work))
   try {
-    const origin = await load.origin()
-    const { pid, ports: [streamPort = 0, echoPort = 0], stop } = await start([origin.streamPort, origin.echoPort])
+    const origins = await Promise.all(loads.map((load) => load.origin()))
+    const relaying = await start(origins.flatMap(({ echoPort, streamPort }) => [streamPort, echoPort]))
     try {
-      return await load.run({ pid, streamPort, echoPort })
+      return await Promise.all(loads.map((load, at) => load.run(relayFor(relaying, at))))
     } finally {
-      await stop()
+      await relaying.stop()
     }
   } finally {
-    load.stop()
+    for (const load of loads) load.stop()
   }
 }
 
-/** The first work's streams and the second's messages at a time, by loads of their own: the figures of both. */
-export const measureBeside = async (
-  { start }: Contestant,
-  streams: Work,
-  messages: Work
-): Promise<{ readonly streams: Figures; readonly messages: Figures }> => {
-  const [one, other] = [new Load(streams), new Load(messages)]
-  try {
-    const [{ streamPort: streamTarget }, { echoPort: echoTarget }] = await Promise.all([one.origin(), other.origin()])
-    const { pid, ports: [streamPort = 0, echoPort = 0], stop } = await start([streamTarget, echoTarget])
-    try {
-      const relay = { pid, streamPort, echoPort }
-      const [figures, beside] = await Promise.all([one.run(relay), other.run(relay)])
-      return { streams: figures, messages: beside }
-    } finally {
-      await stop()
-    }
-  } finally {
-    one.stop()
-    other.stop()
+const relayFor = ({ pid, ports }: Relaying, at: number): Relay => {
+  const [streamPort, echoPort] = ports.slice(2 * at)
+  if (streamPort === undefined || echoPort === undefined) {
+    throw new Error("a relay listens for fewer targets than it was given")
   }
+  return { pid, streamPort, echoPort }
+}
+
+export const measure = async (contestant: Contestant, work: Work): Promise<Figures> => {
+  const [figures = {}] = await measureTogether(contestant, [work])
+  return figures
 }

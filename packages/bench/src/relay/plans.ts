@@ -7,14 +7,14 @@ import type { Contestant as Round, Samples } from "../rounds.ts"
 import { type Comparison, median } from "../rows.ts"
 import { type Contestant, haproxy, headgate, limit, nginx, nodeSocket, pipe, pipeline } from "./contestants.ts"
 import type { Figures, Work } from "./load/questions.ts"
-import { measure, measureBeside } from "./measure.ts"
+import { measure, measureTogether } from "./measure.ts"
 
 const KiB = 1024
 
 const plain = headgate("plain")
 const readiness = headgate("readiness")
-const haproxy16 = haproxy({ bufferBytes: 16 * KiB })
-const haproxy64 = haproxy({ bufferBytes: 64 * KiB })
+const haproxy16 = haproxy(16 * KiB)
+const haproxy64 = haproxy(64 * KiB)
 const nginx16 = nginx(16 * KiB)
 
 export interface Plan {
@@ -49,6 +49,9 @@ const doing = (
 
 const side = ({ name }: Contestant, measure: string) => ({ name, key: `${name} ${measure}` })
 
+/** A row says which landing it is of. */
+const named = (work: string, { name }: Contestant): string => `${work} (${name.replace("Headgate ", "")})`
+
 interface Bounds {
   readonly must?: number
   readonly want?: number
@@ -72,7 +75,7 @@ const cost = (
     })
   ),
   row: (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({
-    work: title,
+    work: named(title, ours),
     ours: side(ours, "cpu"),
     peer: side(peer, "cpu"),
     unit,
@@ -89,7 +92,7 @@ const bulk: Plan = (() => {
     "bulk",
     "bulk, 50 connections: CPU per GB",
     "ms",
-    1000,
+    1 / 1000,
     { is: "bulk", connections: 50, warmMs: 600, windowMs: 1200 },
     [...everybody, haproxy64]
   )
@@ -160,7 +163,7 @@ const neverReaders: Plan = (() => {
   const title = "1 000 clients that never read, 10 MB offered to each: memory grown"
   const work: Work = { is: "neverReaders", connections: 1000, offeredBytes: 10e6, restMs: 1200 }
   const row = (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({
-    work: title,
+    work: named(title, ours),
     ours: side(ours, "grown"),
     peer: side(peer, "grown"),
     unit: "MB",
@@ -188,7 +191,7 @@ const idle: Plan = (() => {
   const title = "2 000 idle connections: memory of one"
   const work: Work = { is: "idle", connections: 2000, restMs: 1000 }
   const row = (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({
-    work: title,
+    work: named(title, ours),
     ours: side(ours, "memory"),
     peer: side(peer, "memory"),
     unit: "KiB",
@@ -214,50 +217,52 @@ const idle: Plan = (() => {
 const shortStall = ["--stall-timeout", "500 millis", "--stall-grace", "100 millis"]
 
 const stuck: Plan = (() => {
-  const times = { connections: 50, patienceMs: 20_000, warmMs: 0, windowMs: 2000 }
+  const title = `64 B ping-pong beside 300 stuck peers, ${limit} buffers, once served again`
+  const work = (stuck: number): Work => ({
+    is: "besideStuck",
+    stuck,
+    connections: 50,
+    patienceMs: 20_000,
+    windowMs: 2000
+  })
   const both = async (one: Contestant): Promise<Figures> => {
-    const without = await measure(one, { is: "besideStuck", stuck: 0, ...times })
-    const beside = await measure(one, { is: "besideStuck", stuck: 300, ...times })
-    const [rate, undisturbed, outageMs] = [beside.operationsPerSecond, without.operationsPerSecond, beside.outageMs]
-    return rate === undefined || undisturbed === undefined || outageMs === undefined
-      ? {}
-      : { rate, undisturbed, outage: outageMs / 1000 }
+    const calm = await measure(one, work(0))
+    const beside = await measure(one, work(300))
+    return {
+      beside: beside["operationsPerSecond"] ?? Number.NaN,
+      without: calm["operationsPerSecond"] ?? Number.NaN,
+      outage: (beside["outageMs"] ?? Number.NaN) / 1000,
+      calm: (calm["outageMs"] ?? Number.NaN) / 1000
+    }
   }
-  const title =
-    `healthy requests beside 300 stuck peers, ${limit} buffers, once they are served again, beside those without`
   const row = (ours: Contestant, bounds: Bounds = {}): Comparison => ({
-    work: title,
+    work: named(title, ours),
     ours: side(ours, "beside"),
-    peer: { name: `${ours.name}, no stuck peers`, key: `${ours.name} without` },
+    peer: { name: "the same without them", key: `${ours.name} without` },
     unit: "requests/s",
     sense: "at least",
     ...bounds
   })
   const outage = (ours: Contestant): Comparison => ({
-    work: "... until they are served again, the stall timeout being 0.5 s",
+    work: named("... until served again, the stall timeout being 0.5 s", ours),
     ours: side(ours, "outage"),
-    peer: side(pipe, "outage"),
+    peer: { name: "the same without them", key: `${ours.name} calm` },
     unit: "s"
   })
   const landings = [headgate("readiness", shortStall), headgate("plain", shortStall)]
-  const few = haproxy({ bufferBytes: 16 * KiB, buffers: limit })
   return {
     id: "stuck",
     title,
     rounds: 3,
-    contestants: [...landings, pipe, few].map((contestant) =>
+    contestants: landings.map((contestant) =>
       doing(contestant, both, {
-        beside: ({ rate }) => rate,
-        without: ({ undisturbed }) => undisturbed,
-        outage: ({ outage }) => outage
+        beside: ({ beside }) => beside,
+        without: ({ without }) => without,
+        outage: ({ outage }) => outage,
+        calm: ({ calm }) => calm
       })
     ),
-    comparisons: () => [
-      ...landings.map((one) => row(one, { must: 0.8, want: 0.95 })),
-      row(pipe),
-      row(few),
-      ...landings.map(outage)
-    ]
+    comparisons: () => [...landings.map((one) => row(one, { must: 0.8, want: 0.95 })), ...landings.map(outage)]
   }
 })()
 
@@ -266,14 +271,14 @@ const tail: Plan = (() => {
   const streams: Work = { is: "bulk", connections: 8, warmMs: 300, windowMs: 3700 }
   const messages: Work = { is: "paced", connections: 20, pauseMs: 5, warmMs: 1000, windowMs: 2500 }
   const row = (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({
-    work: title,
+    work: named(title, ours),
     ours: side(ours, "p99"),
     peer: side(peer, "p99"),
     unit: "ms",
     ...bounds
   })
   const rate = (ours: Contestant): Comparison => ({
-    work: "... what the 8 streams get meanwhile",
+    work: named("... what the 8 streams get meanwhile", ours),
     ours: side(ours, "streams"),
     peer: side(pipe, "streams"),
     unit: "MB/s",
@@ -285,12 +290,9 @@ const tail: Plan = (() => {
     rounds: 3,
     contestants: [plain, readiness, pipe, haproxy16].map((contestant) =>
       doing(contestant, async (one) => {
-        const beside = await measureBeside(one, streams, messages)
-        const { p99Ms } = beside.messages
-        const { operationsPerSecond } = beside.streams
-        return p99Ms === undefined || operationsPerSecond === undefined
-          ? {}
-          : { p99Ms, rate: operationsPerSecond / 1e6 }
+        const [bulk, beside] = await measureTogether(one, [streams, messages])
+        const [rate, p99Ms] = [bulk?.operationsPerSecond, beside?.p99Ms]
+        return rate === undefined || p99Ms === undefined ? {} : { p99Ms, rate: rate / 1e6 }
       }, { p99: ({ p99Ms }) => p99Ms, streams: ({ rate }) => rate })
     ),
     comparisons: () => [

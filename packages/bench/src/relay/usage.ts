@@ -16,15 +16,28 @@ const ticksPerSecond = 100
 export const cpuMs = (pid: number): number => {
   const threads = Fs.readdirSync(`/proc/${pid}/task`)
   try {
-    return threads.reduce((sum, thread) => sum + threadNs(pid, thread), 0) / 1e6
+    return threads.reduce((sum, thread) => sum + schedstat(pid, thread, 0), 0) / 1e6
   } catch (error) {
     if (Fs.existsSync(`/proc/${pid}/schedstat`)) throw error
     return ticks(pid) * 1000 / ticksPerSecond
   }
 }
 
-const threadNs = (pid: number, thread: string): number =>
-  Number(Fs.readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ")[0])
+const schedstat = (pid: number, thread: string, field: number): number =>
+  Number(Fs.readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ")[field])
+
+/**
+ * Milliseconds for which its threads were ready to run and had no processor, until now: the second field. Undefined where the
+ * kernel does not count it.
+ */
+export const waitedMs = (pid: number): number | undefined => {
+  try {
+    return Fs.readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + schedstat(pid, thread, 1), 0) / 1e6
+  } catch (error) {
+    if (Fs.existsSync(`/proc/${pid}/schedstat`)) throw error
+    return undefined
+  }
+}
 
 /** User and system time; the name of the program, which may have spaces in it, stands in parentheses before. */
 const ticks = (pid: number): number => {

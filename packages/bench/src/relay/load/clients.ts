@@ -36,14 +36,12 @@ const connected = (port: number, read: Read): Promise<Net.Socket> =>
     const socket: Net.Socket = open(port, read, () => resolve(socket))
   })
 
-/** Makes so many of something, at most `abreast` at a time: a backlog that overflows costs a second. */
-export const times = async <A>(count: number, make: (at: number) => Promise<A>, abreast = 50): Promise<Array<A>> => {
-  const made: Array<A> = []
+/** Does so many of something, at most 50 at a time: a backlog that overflows costs seconds. */
+export const times = async (count: number, each: (at: number) => Promise<unknown>): Promise<void> => {
+  const abreast = 50
   for (let from = 0; from < count; from += abreast) {
-    const some = Array.from({ length: Math.min(abreast, count - from) }, (_, at) => make(from + at))
-    made.push(...await Promise.all(some))
+    await Promise.all(Array.from({ length: Math.min(abreast, count - from) }, (_, at) => each(from + at)))
   }
-  return made
 }
 
 const failedHere = (): { readonly failure: Promise<never>; readonly fail: (error: unknown) => void } => {
@@ -103,27 +101,28 @@ export class Talker {
   answers = 0
   private got = 0
   private socket: Net.Socket | undefined
+  private greeted: (() => void) | undefined
   private readonly seed: number
   private readonly answered: (talker: Talker) => void
 
-  /** `answered` is called behind each echo: it may `say` the next message. */
+  /** `answered` is called behind each echo but the first: it may `say` the next message. */
   constructor(seed: number, answered: (talker: Talker) => void) {
     this.seed = seed
     this.answered = answered
   }
 
-  async start(port: number): Promise<void> {
+  /** Connects, and has its first message answered: then the whole way is open. */
+  async greet(port: number): Promise<void> {
     this.socket = await connected(port, (bytes) => this.read(bytes))
     this.socket.on("end", () => fail(new Error("an echo connection ended while it was in use")))
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.greeted = resolve
+    this.say()
+    await promise
   }
 
   say(): void {
     this.socket?.write(pieceOf(this.seed, this.answers * messageBytes, messageBytes))
-  }
-
-  /** It does not matter any more how it ends. */
-  leave(): void {
-    this.socket?.removeAllListeners("end").removeAllListeners("error").on("error", () => {}).destroy()
   }
 
   private read(bytes: Buffer): void {
@@ -133,7 +132,8 @@ export class Talker {
     if (this.got > messageBytes) fail(new Error(`${this.got} bytes came back for a message of ${messageBytes}`))
     this.got = 0
     this.answers += 1
-    this.answered(this)
+    if (this.answers === 1) this.greeted?.()
+    else this.answered(this)
   }
 }
 

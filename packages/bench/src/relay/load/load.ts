@@ -1,7 +1,7 @@
 /**
  * A process that makes load: the origin behind the relay and the clients before it, for one work.
  *
- * Invariant: it shares nothing with the relay but the machine, and ends with its answer, or with its parent.
+ * Invariant: it shares nothing with the relay but the machine, and lives until its parent has its answer, or has ended.
  */
 import * as Schema from "effect/Schema"
 import { listenEcho } from "./origin.ts"
@@ -26,7 +26,6 @@ process.once("message", async (message) => {
   } catch (error) {
     await tell({ failure: error instanceof Error ? error.message : String(error) })
   }
-  process.exit(0)
 })
 
 await tell({ streamPort: await source.listen(), echoPort: await listenEcho() })

@@ -20,7 +20,7 @@ export const Work = Schema.Union([
     stuck: Schema.Number,
     connections: Schema.Number,
     patienceMs: Schema.Number,
-    ...times
+    windowMs: Schema.Number
   })
 ])
 export type Work = typeof Work.Type
