@@ -8,7 +8,8 @@ import { growths } from "./relay/growth.ts"
 import { plans } from "./relay/plans.ts"
 import { report, write } from "./results.ts"
 import { interleave } from "./rounds.ts"
-import { type Missing, type Row, rowsOf } from "./rows.ts"
+import { median, type Missing, type Row, rowsOf } from "./rows.ts"
+import { number } from "./table.ts"
 
 const startedAt = performance.now()
 const print = (line: string): void => {
@@ -36,6 +37,9 @@ for (const { comparisons, contestants, id, rounds, title } of plans) {
   if (!isAsked(id)) continue
   print(`\n${title}`)
   const outcome = await interleave(contestants, { rounds, print })
+  for (const [measure, values] of outcome.samples) {
+    print(`${measure}: ${number(median(values))} (${values.map(number).join(", ")})`)
+  }
   const made = rowsOf(comparisons(outcome.samples), outcome)
   rows.push(...made.rows)
   missing.push(...made.missing)

@@ -71,7 +71,11 @@ const cost = (
   rounds: 5,
   contestants: contestants.map((contestant) =>
     doing(contestant, (one) => measure(one, work), {
-      cpu: ({ cpuNsPerOperation }) => cpuNsPerOperation === undefined ? undefined : cpuNsPerOperation / unitNs
+      cpu: ({ cpuNsPerOperation }) => cpuNsPerOperation === undefined ? undefined : cpuNsPerOperation / unitNs,
+      // Parts of a processor: who had how much of it, and who wanted more. No row, but how to read one.
+      "relay busy": ({ relayBusy }) => relayBusy,
+      "load busy": ({ loadBusy }) => loadBusy,
+      waiting: ({ waiting }) => waiting
     })
   ),
   row: (ours: Contestant, peer: Contestant, bounds: Bounds = {}): Comparison => ({

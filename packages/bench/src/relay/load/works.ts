@@ -66,11 +66,11 @@ const oneWindow = async (
   }
 }
 
-const mostWindows = 3
+const mostWindows = 2
 /** Of a window: for so much of it relay and load may wait for a processor that somebody else has. */
 const fewWaits = 0.1
 
-/** Of up to three windows the first in which nobody else was in the way, or that in which they were least. */
+/** Of two windows the first in which nobody else was in the way, or that in which they were least. */
 const inQuiet = async (relay: Relay, { warmMs, windowMs }: Times, count: () => number): Promise<Figures> => {
   await Promise.race([sleep(warmMs), failure])
   let quietest = await oneWindow(relay, windowMs, count, 1)
