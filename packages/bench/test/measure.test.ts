@@ -67,7 +67,7 @@ test("a hand-off measures only those who waited, and all of them", async () => {
         return { count: batch.count, parked, served: batch.done() }
       })))
   )
-  expect(batch).toEqual({ count: 1000, parked: 0, served: 1000 })
+  expect(batch).toEqual({ count: 2000, parked: 0, served: 2000 })
 })
 
 test("those who leave leave from the middle, and the queue is as long again for the next time", async () => {
@@ -98,5 +98,5 @@ test("those who leave leave from the middle, and the queue is as long again for 
     done.push(batch.done())
   }
   expect(done).toEqual([batch.count, batch.count])
-  expect([log[0], log[999], log[1000], log[1999]]).toEqual(["4501", "5500", "5501", "6500"])
+  expect([log[0], log[199], log[200], log[399]]).toEqual(["4901", "5100", "5101", "5300"])
 })

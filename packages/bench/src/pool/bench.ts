@@ -6,8 +6,8 @@ import { type Results, root } from "../results.ts"
 import { interleave } from "../rounds.ts"
 import { rowsOf } from "../rows.ts"
 import { comparisons, plots } from "./comparisons.ts"
-import type { Effort } from "./measure.ts"
-import { longestMs, type Report, type Subject, subjects } from "./subjects.ts"
+import { type Effort, longestMs } from "./measure.ts"
+import { type Report, type Subject, subjects } from "./subjects.ts"
 
 export interface PoolBench {
   readonly effort: Effort
@@ -26,8 +26,11 @@ export const poolBench = async ({ effort, measure, only, print, rounds }: PoolBe
   const contestants = asked.map((subject) => ({
     name: subject.name,
     run: async () => {
-      const { measures, stoppedAt } = await measure(subject, effort)
-      if (stoppedAt !== undefined) stopped.set(subject.name, Math.min(stoppedAt, stopped.get(subject.name) ?? Infinity))
+      // What took too long in one round is not tried again in the next.
+      const most = stopped.get(subject.name) ?? Infinity
+      const sizes = effort.sizes.filter((size) => size < most)
+      const { measures, stoppedAt } = await measure(subject, { ...effort, sizes })
+      if (stoppedAt !== undefined) stopped.set(subject.name, stoppedAt)
       return measures
     }
   }))

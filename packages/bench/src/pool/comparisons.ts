@@ -84,8 +84,6 @@ export const comparisons = (sizes: ReadonlyArray<number>): ReadonlyArray<Compari
     handOff("tarn", atMost(1 / 3)),
     withYield("Semaphore", { want: 1 / 30 }),
     withYield("Pool", { want: 1 / 3 }),
-    withYield("generic-pool", {}),
-    withYield("tarn", {}),
     {
       work: `hand-off, ${many} waiting, beside a bare resume`,
       unit: ns,

@@ -19,6 +19,8 @@ export interface Batch {
   readonly done: () => number
   /** Done before each `run`, and not part of it. */
   readonly prepare?: () => Promise<void>
+  /** How many equal parts, one after the other, it consists of; 1 unless said. */
+  readonly parts?: number
 }
 
 export type MakeBatch = (size: number) => Effect.Effect<Batch, unknown, Scope.Scope>
@@ -42,6 +44,19 @@ export interface Effort {
   readonly sizes: ReadonlyArray<number>
 }
 
+/** What takes longer than this at one size is left out, and so is what is larger. */
+export const longestMs = 20_000
+
+export class TooLong extends Error {}
+
+/** From now on; each call throws once it has been too long. */
+export const patience = (): () => void => {
+  const startedAt = performance.now()
+  return () => {
+    if (performance.now() - startedAt > longestMs) throw new TooLong(`it has taken more than ${longestMs} ms`)
+  }
+}
+
 const cpuMs = (): number => {
   const { system, user } = process.cpuUsage()
   return (user + system) / 1000
@@ -53,18 +68,26 @@ export interface Timed {
 }
 
 /**
- * The CPU time of `run`, and of `prepare` if there is one: batch after batch until `measureMs` are spent, or three times as
+ * The CPU time of `run`, and of `prepare` if there is one: batch after batch until `measureMs` are spent, or five times as
  * long on the clock, which preparing may take, but always one.
  */
-export const timed = async (batch: Batch, measureMs: number): Promise<Timed> => {
+export const timed = async (batch: Batch, measureMs: number): Promise<Timed> => repeated(batch, measureMs, settled)
+
+/** The same, to no end but that V8 has compiled what it will. */
+export const warmUp = async (batch: Batch, warmUpMs: number): Promise<void> =>
+  void await repeated(batch, warmUpMs, () => Promise.resolve())
+
+type Settle = () => Promise<void>
+
+const repeated = async (batch: Batch, budgetMs: number, settle: Settle): Promise<Timed> => {
   const startedAt = performance.now()
-  const first = await batches(batch, 1)
+  const first = await batches(batch, 1, settle)
   const clockMs = performance.now() - startedAt
-  const more = Math.floor(Math.min(measureMs * 1e6 / first.run.cost, 3 * measureMs / clockMs)) - 1
-  return more > 0 ? sum(first, await batches(batch, more)) : first
+  const more = Math.floor(Math.min(budgetMs * 1e6 / first.run.cost, 5 * budgetMs / clockMs)) - 1
+  return more > 0 ? sum(first, await batches(batch, more, settle)) : first
 }
 
-const batches = async (batch: Batch, iterations: number): Promise<Timed> => {
+const batches = async (batch: Batch, iterations: number, settle: Settle): Promise<Timed> => {
   let done = 0
   let prepareMs = 0
   const bench = new Bench({ now: cpuMs, iterations, time: 0, warmup: false, throws: true })
@@ -74,7 +97,7 @@ const batches = async (batch: Batch, iterations: number): Promise<Timed> => {
       const before = cpuMs()
       await batch.prepare?.()
       prepareMs += cpuMs() - before
-      if (batch.prepare !== undefined) await settled()
+      if (batch.prepare !== undefined) await settle()
     },
     afterEach: () => {
       done += batch.done()
@@ -101,12 +124,13 @@ const added = (one: Measured, other: Measured): Measured => ({
 })
 
 /**
- * What was prepared lives on: without a collection, moving it to the old generation would be part of the measure, and so
- * would what V8's threads still have to do after it, which they are given at most 100 ms for.
+ * What was prepared lives on: without two collections of the young, moving it to the old generation would be part of the
+ * measure, and so would what V8's threads still have to do then, for which they have at most 100 ms. Not a full collection:
+ * it discards compiled code, with every batch anew, and programs seldom have one just before a hand-off.
  */
-const settled = async (): Promise<void> => {
+export const settled = async (): Promise<void> => {
   if (globalThis.gc === undefined) return
-  globalThis.gc()
+  for (let time = 0; time < 2; time++) globalThis.gc({ type: "minor", execution: "sync" })
   for (let look = 0; look < 50; look++) {
     const before = cpuMs()
     await new Promise((resolve) => setTimeout(resolve, 2))

@@ -1,7 +1,18 @@
 /** Everybody whom the pool bench measures, by name. A subject's measures are called like it, or like it, a blank and more. */
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
-import { allocated, type Batch, type Effort, type MakeBatch, perOperation, timed } from "./measure.ts"
+import {
+  allocated,
+  type Batch,
+  type Effort,
+  longestMs,
+  type MakeBatch,
+  perOperation,
+  type Timed,
+  timed,
+  TooLong,
+  warmUp
+} from "./measure.ts"
 import { deferredFibers, tasks } from "./tasks.ts"
 import * as uncontended from "./uncontended.ts"
 import {
@@ -31,9 +42,6 @@ export interface Subject {
   readonly measure: (effort: Effort) => Promise<Report>
 }
 
-/** A size that would take longer than this is left out, and so are those after it. */
-export const longestMs = 20_000
-
 /** The waiters of the rows that are about one number of them. */
 export const manyWaiters = 10_000
 
@@ -51,8 +59,8 @@ const single = (name: string, make: MakeBatch, manifold = 1): Subject => ({
   measure: (effort) =>
     scoped(Effect.flatMap(make(effort.batch * manifold), (batch) =>
       Effect.promise(async () => {
-        await timed(batch, effort.warmUpMs)
-        const { run } = await timed(batch, effort.measureMs)
+        await warmUp(batch, 4 * effort.warmUpMs)
+        const { run } = await timed(batch, 2 * effort.measureMs)
         return { measures: { [name]: perOperation(name, run) } }
       })))
 })
@@ -64,7 +72,7 @@ const heap = (name: string, make: MakeBatch, manifold: number): Subject => ({
   measure: (effort) =>
     scoped(Effect.flatMap(make(effort.batch * manifold), (batch) =>
       Effect.promise(async () => {
-        await timed(batch, effort.warmUpMs)
+        await warmUp(batch, 4 * effort.warmUpMs)
         const bytes = perOperation(name, await allocated(batch))
         // What the counting itself allocates is shared by all operations: less than half a byte of each is nothing.
         return { measures: { [name]: Math.round(bytes) } }
@@ -72,8 +80,9 @@ const heap = (name: string, make: MakeBatch, manifold: number): Subject => ({
 })
 
 /**
- * One measure for each size, and one for what was prepared if that is of interest. It stops before a size at which one batch
- * would take more than 20 s, by how the last one grew (and at least as much as the size), and says so.
+ * One measure for each size, and one for what was prepared if that is of interest. It stops before a size whose batch would
+ * run for more than 20 s, by how the last one's grew (and at least as much as the size), or at one that is prepared for as
+ * long, and says so.
  */
 const growing = (
   name: string,
@@ -83,33 +92,48 @@ const growing = (
   name,
   flags: exposed,
   measure: async (effort) => {
-    const [smallest = 1] = effort.sizes
     const sizes = only === undefined ? effort.sizes : [Math.min(only, effort.sizes.at(-1) ?? only)]
-    await sized(make(smallest), effort.warmUpMs)
     const measures: Record<string, number> = {}
     let before: { readonly size: number; readonly ms: number } | undefined = undefined
     let growth = 1
     for (const size of sizes) {
       const expectedMs: number = before === undefined ? 0 : before.ms * Math.max(growth, size / before.size)
-      if (expectedMs > longestMs) return { measures, stoppedAt: size }
-      const { ms, prepare, run } = await sized(make(size), effort.measureMs)
-      if (ms > longestMs) return { measures, stoppedAt: size }
-      measures[`${name} ${size}`] = perOperation(`${name} ${size}`, run)
-      if (prepared !== undefined) measures[`${name} ${prepared} ${size}`] = prepare.cost / prepare.count
-      if (before !== undefined) growth = ms / before.ms
-      before = { size, ms }
+      const costs: Sized | undefined = expectedMs > longestMs ? undefined : await sized(make(size), size, effort)
+      if (costs === undefined) return { measures, stoppedAt: size }
+      measures[`${name} ${size}`] = perOperation(`${name} ${size}`, costs.run)
+      if (prepared !== undefined) measures[`${name} ${prepared} ${size}`] = costs.prepare.cost / costs.prepare.count
+      if (before !== undefined) growth = costs.partMs / before.ms
+      before = { size, ms: costs.partMs }
     }
     return { measures }
   }
 })
 
-/** The costs at one size, and how long one batch took on the clock. */
-const sized = (make: Effect.Effect<Batch, unknown, Scope.Scope>, measureMs: number) =>
+interface Sized extends Timed {
+  /** CPU time of one part's run. */
+  readonly partMs: number
+}
+
+/** A batch of more takes so long that V8 has compiled everything when the first is over. */
+const mostToWarmUp = 1000
+
+/** The costs at one size, unless preparing takes too long. */
+const sized = (
+  make: Effect.Effect<Batch, unknown, Scope.Scope>,
+  size: number,
+  effort: Effort
+): Promise<Sized | undefined> =>
   scoped(Effect.flatMap(make, (batch) =>
     Effect.promise(async () => {
-      const startedAt = performance.now()
-      const measured = await timed(batch, measureMs)
-      return { ...measured, ms: (performance.now() - startedAt) * batch.count / measured.run.count }
+      try {
+        if (size <= mostToWarmUp) await warmUp(batch, effort.warmUpMs)
+        const measured = await timed(batch, effort.measureMs)
+        const parts = (batch.parts ?? 1) * measured.run.count / batch.count
+        return { ...measured, partMs: measured.run.cost / 1e6 / parts }
+      } catch (error) {
+        if (error instanceof TooLong) return undefined
+        throw error
+      }
     })))
 
 const contenders: Readonly<Record<string, Contender>> = {
@@ -122,6 +146,8 @@ const contenders: Readonly<Record<string, Contender>> = {
 
 /** generic-pool has no way to give up an acquire. */
 export const leavers = Object.keys(contenders).filter((name) => name !== "generic-pool")
+/** With a yield in each body, only what runs on Effect's scheduler is compared. */
+const yielders = ["headgate", "Semaphore", "Pool"]
 export const queues = Object.keys(contenders)
 
 export const subjects: ReadonlyArray<Subject> = [
@@ -140,7 +166,9 @@ export const subjects: ReadonlyArray<Subject> = [
   heap("heap of withPermit", uncontended.withPermit, 20),
   ...Object.entries(contenders).flatMap(([name, contender]) => [
     growing(`hand-off of ${name}`, (size) => handOff(contender, size, false), { prepared: "parked" }),
-    growing(`yielding of ${name}`, (size) => handOff(contender, size, true), { only: manyWaiters }),
+    ...(yielders.includes(name)
+      ? [growing(`yielding of ${name}`, (size) => handOff(contender, size, true), { only: manyWaiters })]
+      : []),
     ...(leavers.includes(name) ? [growing(`leave of ${name}`, (size) => leaving(contender, size))] : [])
   ]),
   growing("bare resume", (size) => handOff(bareCallback, size, false)),

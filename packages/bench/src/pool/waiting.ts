@@ -11,7 +11,7 @@ import genericPool from "generic-pool"
 import * as tarn from "tarn"
 import * as BufferPool from "../../../headgate/src/internal/pool.ts"
 import { Counter } from "./counter.ts"
-import type { Batch } from "./measure.ts"
+import { type Batch, patience } from "./measure.ts"
 
 /** Somebody who waits. */
 export interface Waiting {
@@ -31,21 +31,14 @@ export interface Shared {
 /** Whose resource it is, with the body that each who has waited runs. */
 export type Contender = (body: Body) => Effect.Effect<Shared, unknown, Scope.Scope>
 
-/** A body in both forms; with a yield it lets the event loop turn before it counts. */
+/** A body in both forms. With a yield, which only fibers make, the event loop turns before it counts. */
 export interface Body {
   readonly effect: Effect.Effect<void>
-  readonly async: (() => Promise<void>) | undefined
   readonly sync: () => void
 }
 
-export const body = (counter: Counter, yields: boolean): Body => ({
+const bodyOf = (counter: Counter, yields: boolean): Body => ({
   effect: yields ? Effect.andThen(Effect.yieldNow, counter.tickEffect) : counter.tickEffect,
-  async: yields
-    ? async () => {
-      await new Promise((resolve) => setImmediate(resolve))
-      counter.tick()
-    }
-    : undefined,
   sync: counter.tick
 })
 
@@ -112,7 +105,7 @@ const cannotLeave: Waiting = {
   isGone: () => false
 }
 
-export const genericPools: Contender = ({ async, sync }) =>
+export const genericPools: Contender = ({ sync }) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() =>
@@ -131,8 +124,7 @@ export const genericPools: Contender = ({ async, sync }) =>
       enter: () => {
         const user = async () => {
           const bytes = await pool.acquire()
-          if (async === undefined) sync()
-          else await async()
+          sync()
           void pool.release(bytes)
         }
         void user()
@@ -155,7 +147,7 @@ class WaitingTarn implements Waiting {
   }
 }
 
-export const tarnPool: Contender = ({ async, sync }) =>
+export const tarnPool: Contender = ({ sync }) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() =>
@@ -178,8 +170,7 @@ export const tarnPool: Contender = ({ async, sync }) =>
         const waiting = new WaitingTarn(asked)
         const user = async () => {
           const bytes = await asked.promise
-          if (async === undefined) sync()
-          else await async()
+          sync()
           pool.release(bytes)
         }
         user().catch(() => {
@@ -191,7 +182,7 @@ export const tarnPool: Contender = ({ async, sync }) =>
   )
 
 /** Few waiters make a short chain: so many of them are run one after the other that the clock has something to count. */
-const operations = 1000
+const operations = 2000
 
 /** From the moment the holder lets go until all who wait have run. */
 export const handOff = (
@@ -201,17 +192,22 @@ export const handOff = (
 ): Effect.Effect<Batch, unknown, Scope.Scope> =>
   Effect.gen(function*() {
     const counter = new Counter()
-    const each = body(counter, yields)
+    const each = bodyOf(counter, yields)
     const all = yield* Effect.all(Array.from({ length: Math.ceil(operations / waiting) }, () => contender(each)))
     let releases: Array<() => void> = []
     return {
       count: all.length * waiting,
+      parts: all.length,
       done: counter.take,
       prepare: async () => {
+        const goOn = patience()
         releases = []
         for (const shared of all) {
           releases.push(await shared.hold())
-          for (let n = 0; n < waiting; n++) shared.enter()
+          for (let n = 0; n < waiting; n++) {
+            goOn()
+            shared.enter()
+          }
         }
       },
       run: async () => {
@@ -224,24 +220,32 @@ export const handOff = (
     }
   })
 
+/** Leavers of one batch: at most a tenth of each queue, so that its length is what it is said to be. */
+const departures = 200
+
 /** Some of those who wait give up, from the middle of the queue; as many stand behind it before the next time. */
 export const leaving = (contender: Contender, waiting: number): Effect.Effect<Batch, unknown, Scope.Scope> =>
   Effect.gen(function*() {
-    const each = body(new Counter(), false)
-    const leavers = Math.min(operations, Math.ceil(waiting / 10))
-    const all = yield* Effect.all(Array.from({ length: Math.ceil(operations / leavers) }, () => contender(each)))
+    const each = bodyOf(new Counter(), false)
+    const leavers = Math.min(departures, Math.ceil(waiting / 10))
+    const all = yield* Effect.all(Array.from({ length: Math.ceil(departures / leavers) }, () => contender(each)))
     const queues = all.map((shared) => ({ shared, waiting: new Array<Waiting>() }))
     let left: Array<Waiting> = []
     const prepare = async () => {
+      const goOn = patience()
       left = []
       for (const queue of queues) {
         if (queue.waiting.length === 0) await queue.shared.hold()
-        while (queue.waiting.length < waiting) queue.waiting.push(queue.shared.enter())
+        while (queue.waiting.length < waiting) {
+          goOn()
+          queue.waiting.push(queue.shared.enter())
+        }
         left.push(...queue.waiting.splice((waiting - leavers) >> 1, leavers))
       }
     }
     return {
       count: queues.length * leavers,
+      parts: queues.length,
       prepare,
       run: async () => {
         for (const one of left) one.leave()
