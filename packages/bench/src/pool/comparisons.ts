@@ -14,6 +14,22 @@ const names: Readonly<Record<string, string>> = {
 }
 const named = (name: string): string => names[name] ?? name
 
+const inOneLoop: Comparison = {
+  work: "core: take and give back, all compiled into one loop",
+  unit: ns,
+  ours: side("gate", "core in one loop"),
+  peer: side("array free list", "free list in one loop")
+}
+
+/** What the interpreter costs where it has seen nothing else. */
+const alone = (work: string, ours: string, peer: string, peerName: string = peer): Comparison => ({
+  work: `${work}, in a process that does nothing else`,
+  unit: ns,
+  ours: side(ours, `${ours} alone`),
+  peer: side(peerName, `${peer} alone`),
+  net: "driver alone"
+})
+
 /** `sizes` are those of the run: a row at a size that is not among them has the greatest that is. */
 export const comparisons = (sizes: ReadonlyArray<number>): ReadonlyArray<Comparison> => {
   const least = sizes[0] ?? 1
@@ -71,6 +87,10 @@ export const comparisons = (sizes: ReadonlyArray<number>): ReadonlyArray<Compari
       net: "driver",
       ...atMost(1, 0.8)
     },
+    inOneLoop,
+    alone("one buffer for an effect", "withBuffer", "withPermit", "Semaphore.withPermit"),
+    alone("one buffer for a function", "withBufferSync", "withPermit", "Semaphore.withPermit"),
+    alone("one buffer for a scope", "acquire", "Pool.get"),
     {
       work: `hand-off, ${most} waiting beside ${least} waiting`,
       unit: ns,

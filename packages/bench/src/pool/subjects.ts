@@ -65,6 +65,12 @@ const single = (name: string, make: MakeBatch, manifold = 1): Subject => ({
       })))
 })
 
+/** In a process that has run an ordinary program before, and in one that has not. */
+const inBoth = (name: string, make: MakeBatch): ReadonlyArray<Subject> => [
+  single(name, uncontended.inApp(make)),
+  single(`${name} alone`, make)
+]
+
 /** The bytes that it allocates, instead of the time that it takes. */
 const heap = (name: string, make: MakeBatch, manifold: number): Subject => ({
   name,
@@ -153,12 +159,14 @@ export const queues = Object.keys(contenders)
 export const subjects: ReadonlyArray<Subject> = [
   single("core", uncontended.core, 100),
   single("free list", uncontended.freeList, 100),
-  single("driver", uncontended.driver),
-  single("withBuffer", uncontended.withBuffer),
-  single("withBufferSync", uncontended.withBufferSync),
-  single("withPermit", uncontended.withPermit),
-  single("acquire", uncontended.scopedAcquire),
-  single("Pool.get", uncontended.scopedGet),
+  single("core in one loop", uncontended.coreInOneLoop, 100),
+  single("free list in one loop", uncontended.freeListInOneLoop, 100),
+  ...inBoth("driver", uncontended.driver),
+  ...inBoth("withBuffer", uncontended.withBuffer),
+  ...inBoth("withBufferSync", uncontended.withBufferSync),
+  ...inBoth("withPermit", uncontended.withPermit),
+  ...inBoth("acquire", uncontended.scopedAcquire),
+  ...inBoth("Pool.get", uncontended.scopedGet),
   heap("heap of core", uncontended.core, 500),
   heap("heap of free list", uncontended.freeList, 500),
   heap("heap of driver", uncontended.driver, 20),
