@@ -11,7 +11,7 @@ const closing = (ways: ReadonlyArray<boolean>, strategy: "sequential" | "paralle
   const ran = new Array<string>()
   ways.forEach((byHand, n) => {
     const finalizer = (exit: Exit.Exit<unknown, unknown>) => Effect.sync(() => void ran.push(`${n} ${exit._tag}`))
-    if (byHand) expect(addFinalizer(scope, finalizer)).toBe(true)
+    if (byHand) expect(addFinalizer(scope, {}, finalizer)).toBe(true)
     else Effect.runSync(Scope.addFinalizerExit(scope, finalizer))
   })
   Effect.runSync(Scope.close(scope, Exit.fail("why")))
@@ -31,7 +31,7 @@ describe("a finalizer added in one step", () => {
   test("is refused by a scope that has closed, and has not run then", () => {
     const scope = Scope.makeUnsafe()
     Effect.runSync(Scope.close(scope, Exit.void))
-    expect(addFinalizer(scope, () => expect.unreachable("it ran"))).toBe(false)
+    expect(addFinalizer(scope, {}, () => expect.unreachable("it ran"))).toBe(false)
   })
 
   test("goes with a child's scope, and leaves the parent's alone", () => {
@@ -39,8 +39,8 @@ describe("a finalizer added in one step", () => {
     const child = Scope.forkUnsafe(parent)
     const ran = new Array<string>()
     const note = (name: string) => () => Effect.sync(() => void ran.push(name))
-    addFinalizer(parent, note("parent"))
-    addFinalizer(child, note("child"))
+    addFinalizer(parent, {}, note("parent"))
+    addFinalizer(child, {}, note("child"))
     Effect.runSync(Scope.close(child, Exit.void))
     expect(ran).toEqual(["child"])
     Effect.runSync(Scope.close(parent, Exit.void))

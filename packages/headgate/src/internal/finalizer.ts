@@ -11,15 +11,15 @@ import type * as Scope from "effect/Scope"
 
 type Finalizer = (exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
 
-/** Adds it; false if the scope is closed. O(1). */
-export const addFinalizer = (scope: Scope.Scope, finalizer: Finalizer): boolean => {
+/** Adds it under a key of its own; false if the scope is closed. O(1). */
+export const addFinalizer = (scope: Scope.Scope, key: object, finalizer: Finalizer): boolean => {
   const state = scope.state
   if (state._tag === "Closed") return false
   if (state._tag === "Empty") {
-    scope.state = { _tag: "Open", finalizerKey: {}, finalizer, finalizers: undefined }
+    scope.state = { _tag: "Open", finalizerKey: key, finalizer, finalizers: undefined }
   } else {
     state.finalizers ??= asMap(state)
-    state.finalizers.set({}, finalizer)
+    state.finalizers.set(key, finalizer)
   }
   return true
 }

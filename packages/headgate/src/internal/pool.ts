@@ -277,7 +277,7 @@ export class PoolImpl extends Identity implements Lender, Bank {
 
   /** The scope owns it from here on; a scope that is closed ends it at once. */
   private untilClosed(scope: Scope.Scope, lease: Lease): Effect.Effect<ByteBuffer> {
-    const isOpen = addFinalizer(scope, () => {
+    const isOpen = addFinalizer(scope, lease, () => {
       this.end(lease)
       return Effect.void
     })
