@@ -12,6 +12,8 @@ export interface Curve {
   readonly points: ReadonlyArray<Point>
   /** Why there are no points further on, if there are none. */
   readonly stopped?: string | undefined
+  /** Which colour, if not its place among the curves: so that a peer has one colour in all plots. */
+  readonly hue?: number
 }
 
 export interface Plot {
@@ -37,9 +39,15 @@ export const exponentOf = (points: ReadonlyArray<Point>): number | undefined => 
     : logs.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0) / spread
 }
 
+/** The exponents of a whole curve and of its last step: a curve that is flat at first and steep at last is neither alone. */
+export const exponents = (points: ReadonlyArray<Point>): string | undefined => {
+  const [whole, last] = [exponentOf(points), exponentOf(points.slice(-2))]
+  return whole === undefined || last === undefined ? undefined : `${whole.toFixed(2)}, at last ${last.toFixed(2)}`
+}
+
 const width = 760
 const height = 420
-const area = { left: 78, right: 520, top: 46, bottom: 364 }
+const area = { left: 92, right: 520, top: 46, bottom: 364 }
 
 const themes = {
   light: {
@@ -84,11 +92,9 @@ export const svg = (plot: Plot, theme: Theme): string => {
       0,
       0,
       plot.valueLabel,
-      `text-anchor="middle" transform="translate(18 ${(area.top + area.bottom) / 2}) rotate(-90)"`
+      `text-anchor="middle" transform="translate(16 ${(area.top + area.bottom) / 2}) rotate(-90)"`
     ),
-    ...plot.curves.flatMap((curve, index) =>
-      curveOf(curve, index, colours.curves[index % colours.curves.length]!, x, y)
-    ),
+    ...plot.curves.flatMap((curve, index) => curveOf(curve, index, colourOf(curve, index, colours.curves), x, y)),
     ...legend(plot.curves, colours),
     "</svg>",
     ""
@@ -125,6 +131,9 @@ const ticks = ([low, high]: Range): ReadonlyArray<number> =>
 const tick = (value: number): string =>
   value >= 1 ? Math.round(value).toLocaleString("en-US").replaceAll(",", " ") : String(Number(value.toPrecision(1)))
 
+const colourOf = ({ hue }: Curve, index: number, palette: ReadonlyArray<string>): string =>
+  palette[(hue ?? index) % palette.length]!
+
 const curveOf = (curve: Curve, index: number, colour: string, x: Scale, y: Scale): ReadonlyArray<string> => {
   const places = curve.points.map(({ size, value }) => [x(size), y(value)] as const)
   const last = places.at(-1)
@@ -147,20 +156,21 @@ const legend = (
 ): ReadonlyArray<string> => {
   const lines: Array<string> = []
   let at = area.top + 8
-  for (const [index, { name, points, stopped }] of curves.entries()) {
-    const exponent = exponentOf(points)
+  for (const [index, curve] of curves.entries()) {
+    const { name, points, stopped } = curve
+    const exponent = exponents(points)
     lines.push(
       line(
         [area.right + 16, at - 4],
         [area.right + 36, at - 4],
-        palette[index % palette.length]!,
+        colourOf(curve, index, palette),
         index === 0 ? 3 : 1.75
       ),
       text(area.right + 42, at, name, index === 0 ? `font-weight="600"` : "")
     )
     at += 15
     if (exponent !== undefined) {
-      lines.push(text(area.right + 42, at, `size^${exponent.toFixed(2)}`, `fill="${muted}" font-size="11"`))
+      lines.push(text(area.right + 42, at, `exponent ${exponent}`, `fill="${muted}" font-size="11"`))
     }
     if (stopped !== undefined) {
       lines.push(text(area.right + 42, at += 14, `✕ ${stopped}`, `fill="${muted}" font-size="11"`))

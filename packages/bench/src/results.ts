@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Machine } from "./machine.ts"
-import { exponentOf, picture, type Plot, svg } from "./plot.ts"
+import { exponents, picture, type Plot, svg } from "./plot.ts"
 import { faultsOf, type Missing, type Row } from "./rows.ts"
 import { machineTable, missingList, number, placed, rowTable, table } from "./table.ts"
 
@@ -65,7 +65,7 @@ const growthTable = ({ curves, valueLabel }: Plot): string => {
         const point = points.find((other) => other.size === size)
         return point === undefined ? "" : number(point.value)
       }),
-      exponentOf(points)?.toFixed(2) ?? "",
+      exponents(points) ?? "",
       stopped
     ])
   )

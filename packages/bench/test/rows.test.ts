@@ -1,6 +1,6 @@
 /** What rows, tables, plots and the end of a run say: the parts of the bench that measure nothing. */
 import { describe, expect, test } from "vitest"
-import { exponentOf, type Plot, svg } from "../src/plot.ts"
+import { exponentOf, exponents, type Plot, svg } from "../src/plot.ts"
 import { report, type Results } from "../src/results.ts"
 import { type Contestant, interleave } from "../src/rounds.ts"
 import { type Comparison, faultsOf, median, type Row, rowsOf } from "../src/rows.ts"
@@ -186,6 +186,11 @@ describe("a plot", () => {
     expect([exponentOf([]), exponentOf([{ size: 10, value: 1 }])]).toEqual([undefined, undefined])
   })
 
+  test("tells a curve that is steep at last from one that grows evenly", () => {
+    expect(exponents([...points(0), { size: 10_000, value: 30 }])).toBe("0.30, at last 1.00")
+    expect(exponents(points(1).slice(0, 1))).toBeUndefined()
+  })
+
   test("shows every curve, its exponent and where it stopped, in both themes", () => {
     const plot: Plot = {
       id: "x",
@@ -199,7 +204,16 @@ describe("a plot", () => {
     }
     for (const theme of ["light", "dark"] as const) {
       const text = svg(plot, theme)
-      for (const part of ["a &lt; b", ">ours<", ">theirs<", "size^0.00", "size^2.00", "over 20 s at 1000"]) {
+      for (
+        const part of [
+          "a &lt; b",
+          ">ours<",
+          ">theirs<",
+          "exponent 0.00, at last 0.00",
+          "exponent 2.00, at last 2.00",
+          "over 20 s at 1000"
+        ]
+      ) {
         expect(text).toContain(part)
       }
       expect(text.match(/<circle/g)?.length).toBe(5)

@@ -186,7 +186,7 @@ export const plots = (
       title: "Giving up, from the middle of the queue",
       sizeLabel: waiting,
       valueLabel: "CPU ns per leaver",
-      curves: leavers.map((who) => curve(named(who), `leave of ${who}`))
+      curves: leavers.map((who) => ({ ...curve(named(who), `leave of ${who}`), hue: queues.indexOf(who) }))
     },
     {
       id: "tasks",
