@@ -60,6 +60,11 @@ export class Source {
     return this.streams.filter(({ isOpen }) => isOpen).length
   }
 
+  /** Bytes behind the headers that all of them were given. */
+  get total(): number {
+    return this.streams.reduce((sum, { sent }) => sum + sent, 0)
+  }
+
   /** How many have been given to the kernel whole. */
   get whole(): number {
     return this.streams.filter(({ sent }) => sent >= this.mostBytes).length

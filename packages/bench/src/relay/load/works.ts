@@ -44,16 +44,15 @@ const readings = (relay: Relay, count: () => number) => ({
   count: count()
 })
 
-/** Between the ends of a window: `windowMs`, and until there were at least so many operations. */
+/** Between the ends of a window: `windowMs`, and until anything was done. */
 const oneWindow = async (
   relay: Relay,
   windowMs: number,
-  count: () => number,
-  least: number
+  count: () => number
 ): Promise<Figures & { readonly waiting: number }> => {
   const from = readings(relay, count)
   await Promise.race([sleep(windowMs), failure])
-  await until("anything done", () => count() - from.count >= least)
+  await until("anything done", () => count() > from.count)
   const to = readings(relay, count)
   const [wall, cpu, operations] = [to.at - from.at, to.cpu - from.cpu, to.count - from.count]
   return {
@@ -73,9 +72,9 @@ const fewWaits = 0.1
 /** Of two windows the first in which nobody else was in the way, or that in which they were least. */
 const inQuiet = async (relay: Relay, { warmMs, windowMs }: Times, count: () => number): Promise<Figures> => {
   await Promise.race([sleep(warmMs), failure])
-  let quietest = await oneWindow(relay, windowMs, count, 1)
+  let quietest = await oneWindow(relay, windowMs, count)
   for (let windows = 1; windows < mostWindows && quietest.waiting > fewWaits; windows++) {
-    const next = await oneWindow(relay, windowMs, count, 1)
+    const next = await oneWindow(relay, windowMs, count)
     if (next.waiting < quietest.waiting) quietest = next
   }
   return quietest
@@ -157,7 +156,7 @@ const paced = async (
   for (const talker of all) say(talker)
   await Promise.race([sleep(work.warmMs), failure])
   latencies.reset()
-  const figures = await oneWindow(relay, work.windowMs, () => sum(all, ({ answers }) => answers), 1)
+  const figures = await oneWindow(relay, work.windowMs, () => sum(all, ({ answers }) => answers))
   return { ...figures, p50Ms: latencies.percentile(0.5), p99Ms: latencies.percentile(0.99) }
 }
 
@@ -221,30 +220,32 @@ const neverReaders = async (
   return { operations: work.connections, grownBytes, streamsTakenWhole: source.whole }
 }
 
-/** So long must all be served without a break before the policy has done its work: longer than it lets anybody be stuck. */
-const steadyLooks = 6
+/** So often on end must all have been served, and no stream have moved or broken: longer than the policy lets anybody be stuck. */
+const steadyLooks = 5
 const lookMs = 500
 
-/** How long it was until all of them were answered between any two looks, for so many on end. */
-const untilServed = async (all: ReadonlyArray<Talker>, patienceMs: number): Promise<number> => {
+/** Waits for that; returns when it was last seen, behind the first requests, that not all had been served. */
+const untilServed = async (all: ReadonlyArray<Talker>, source: Source, patienceMs: number): Promise<number> => {
   const from = performance.now()
+  let unservedAtMs = 0
   let seen = all.map(() => 0)
-  let served = { looks: 0, sinceMs: 0 }
-  while (served.looks < steadyLooks && performance.now() - from < patienceMs) {
-    const lookedAt = performance.now()
+  let streams = ""
+  for (let steady = 0; steady < steadyLooks && performance.now() - from < patienceMs;) {
     await Promise.race([sleep(lookMs), failure])
     const now = all.map(({ answers }) => answers)
     const isServed = now.every((answers, at) => answers > (seen[at] ?? 0))
-    if (!isServed) served = { looks: 0, sinceMs: performance.now() - from }
-    else served = { looks: served.looks + 1, sinceMs: served.looks === 0 ? lookedAt - from : served.sinceMs }
+    if (!isServed) unservedAtMs = performance.now() - from
+    const streamsNow = `${source.total} bytes, ${source.open} open`
+    steady = isServed && streamsNow === streams ? steady + 1 : 0
     seen = now
+    streams = streamsNow
   }
-  return served.sinceMs
+  return unservedAtMs
 }
 
 /**
- * Requests of healthy clients beside clients that never read. The window begins when all healthy clients have been served for some
- * time, or not within `patienceMs`; the outage before that began with their first requests.
+ * Requests of healthy clients beside clients that never read. The window begins when the policy has done its work, or not within
+ * `patienceMs`.
  */
 const besideStuck = async (
   relay: Relay,
@@ -260,8 +261,9 @@ const besideStuck = async (
   await soon("stuck connections", times(work.stuck, () => stareAt(relay.streamPort)))
   await until("their streams", () => source.count === work.stuck)
   for (const talker of all) talker.say()
-  const outageMs = await untilServed(all, work.patienceMs)
-  const figures = await oneWindow(relay, work.windowMs, () => sum(all, ({ answers }) => answers), 0)
+  const outageMs = await untilServed(all, source, work.patienceMs)
+  const { windowMs } = work
+  const figures = await inQuiet(relay, { warmMs: 0, windowMs }, () => sum(all, ({ answers }) => answers))
   return { ...figures, outageMs, stuckLeft: source.open }
 }
 
