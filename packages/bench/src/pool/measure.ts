@@ -71,20 +71,31 @@ export interface Timed {
  * The CPU time of `run`, and of `prepare` if there is one: batch after batch until `measureMs` are spent, or five times as
  * long on the clock, which preparing may take, but always one.
  */
-export const timed = async (batch: Batch, measureMs: number): Promise<Timed> => repeated(batch, measureMs, settled)
+export const timed = (batch: Batch, measureMs: number): Promise<Timed> =>
+  repeated(batch, settled, { cpuMs: measureMs, clockMs: 5 * measureMs })
 
-/** The same, to no end but that V8 has compiled what it will. */
+/** The same for at most that long on the clock, to no end but that V8 has compiled what it will. */
 export const warmUp = async (batch: Batch, warmUpMs: number): Promise<void> =>
-  void await repeated(batch, warmUpMs, () => Promise.resolve())
+  void await repeated(batch, () => Promise.resolve(), { cpuMs: warmUpMs, clockMs: warmUpMs })
 
 type Settle = () => Promise<void>
 
-const repeated = async (batch: Batch, budgetMs: number, settle: Settle): Promise<Timed> => {
+const repeated = async (
+  batch: Batch,
+  settle: Settle,
+  budget: { readonly cpuMs: number; readonly clockMs: number }
+): Promise<Timed> => {
   const startedAt = performance.now()
-  const first = await batches(batch, 1, settle)
-  const clockMs = performance.now() - startedAt
-  const more = Math.floor(Math.min(budgetMs * 1e6 / first.run.cost, 5 * budgetMs / clockMs)) - 1
-  return more > 0 ? sum(first, await batches(batch, more, settle)) : first
+  let all = await batches(batch, 1, settle)
+  // The first batch is the slowest: what it takes says how many to make next, until the budget is spent.
+  for (let spentMs = performance.now() - startedAt; spentMs < budget.clockMs && all.run.cost / 1e6 < budget.cpuMs;) {
+    const done = all.run.count / batch.count
+    const left = Math.min((budget.cpuMs * 1e6 - all.run.cost) / all.run.cost, (budget.clockMs - spentMs) / spentMs) *
+      done
+    all = sum(all, await batches(batch, Math.max(1, Math.floor(left)), settle))
+    spentMs = performance.now() - startedAt
+  }
+  return all
 }
 
 const batches = async (batch: Batch, iterations: number, settle: Settle): Promise<Timed> => {

@@ -59,7 +59,7 @@ const single = (name: string, make: MakeBatch, manifold = 1): Subject => ({
   measure: (effort) =>
     scoped(Effect.flatMap(make(effort.batch * manifold), (batch) =>
       Effect.promise(async () => {
-        await warmUp(batch, 4 * effort.warmUpMs)
+        await warmUp(batch, effort.warmUpMs)
         const { run } = await timed(batch, 2 * effort.measureMs)
         return { measures: { [name]: perOperation(name, run) } }
       })))
@@ -78,7 +78,7 @@ const heap = (name: string, make: MakeBatch, manifold: number): Subject => ({
   measure: (effort) =>
     scoped(Effect.flatMap(make(effort.batch * manifold), (batch) =>
       Effect.promise(async () => {
-        await warmUp(batch, 4 * effort.warmUpMs)
+        await warmUp(batch, effort.warmUpMs)
         const bytes = perOperation(name, await allocated(batch))
         // What the counting itself allocates is shared by all operations: less than half a byte of each is nothing.
         return { measures: { [name]: Math.round(bytes) } }
@@ -99,12 +99,14 @@ const growing = (
   flags: exposed,
   measure: async (effort) => {
     const sizes = only === undefined ? effort.sizes : [Math.min(only, effort.sizes.at(-1) ?? only)]
+    const warm = make(Math.min(warmUpSize, sizes.at(-1) ?? 1))
+    await scoped(Effect.flatMap(warm, (batch) => Effect.promise(() => warmUp(batch, effort.warmUpMs))))
     const measures: Record<string, number> = {}
     let before: { readonly size: number; readonly ms: number } | undefined = undefined
     let growth = 1
     for (const size of sizes) {
       const expectedMs: number = before === undefined ? 0 : before.ms * Math.max(growth, size / before.size)
-      const costs: Sized | undefined = expectedMs > longestMs ? undefined : await sized(make(size), size, effort)
+      const costs: Sized | undefined = expectedMs > longestMs ? undefined : await sized(make(size), effort.measureMs)
       if (costs === undefined) return { measures, stoppedAt: size }
       measures[`${name} ${size}`] = perOperation(`${name} ${size}`, costs.run)
       if (prepared !== undefined) measures[`${name} ${prepared} ${size}`] = costs.prepare.cost / costs.prepare.count
@@ -120,20 +122,15 @@ interface Sized extends Timed {
   readonly partMs: number
 }
 
-/** A batch of more takes so long that V8 has compiled everything when the first is over. */
-const mostToWarmUp = 1000
+/** The size at which code is warmed up, if there are larger ones. */
+const warmUpSize = 1000
 
 /** The costs at one size, unless preparing takes too long. */
-const sized = (
-  make: Effect.Effect<Batch, unknown, Scope.Scope>,
-  size: number,
-  effort: Effort
-): Promise<Sized | undefined> =>
+const sized = (make: Effect.Effect<Batch, unknown, Scope.Scope>, measureMs: number): Promise<Sized | undefined> =>
   scoped(Effect.flatMap(make, (batch) =>
     Effect.promise(async () => {
       try {
-        if (size <= mostToWarmUp) await warmUp(batch, effort.warmUpMs)
-        const measured = await timed(batch, effort.measureMs)
+        const measured = await timed(batch, measureMs)
         const parts = (batch.parts ?? 1) * measured.run.count / batch.count
         return { ...measured, partMs: measured.run.cost / 1e6 / parts }
       } catch (error) {
