@@ -27,8 +27,6 @@ export interface Contestant {
   readonly unavailable: string | undefined
 }
 
-const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-
 /** A relayed connection has two files. Some are for something else. */
 export const openFiles = Number(
   execFileSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }).replace("unlimited", "1000000")
@@ -38,7 +36,8 @@ export const mostConnections = Math.min(8000, Math.floor((openFiles - 200) / 2))
 // ---- programs of ours, and those that users of Node would write -----------------------------------------------------------
 
 /** Another checkout's command, while two are worked on side by side. */
-const headgateCommand = process.env["BENCH_HEADGATE"] ?? here("../../../node/src/bin.ts")
+const headgateCommand = process.env["BENCH_HEADGATE"] ??
+  fileURLToPath(new URL("../../../node/src/bin.ts", import.meta.url))
 
 /** One pool for all works: 64 buffers of the default size, 4 MiB. Enough for the bulk, and few enough that memory is a matter. */
 export const limit = 64
@@ -70,11 +69,12 @@ const portsBefore = (targetPorts: ReadonlyArray<number>) => (line: string): Read
   return targetPorts.map((target) => Number(new RegExp(`:(\\d+) -> \\S+:${target}\\b`).exec(line)?.[1]))
 }
 
-const script = (name: string, path: string): Contestant => ({
+/** A program for Node that is started with the ports of its targets, and says its own (`relays/serve.ts`). */
+export const script = (name: string, file: URL): Contestant => ({
   name,
   unavailable: undefined,
   start: (targetPorts) => {
-    const running = new Running(name, [process.execPath, here(path), ...targetPorts.map(String)])
+    const running = new Running(name, [process.execPath, fileURLToPath(file), ...targetPorts.map(String)])
     return started(running, () => running.says("its ports", readPorts))
   }
 })
@@ -94,9 +94,9 @@ const started = async (running: Running, ports: () => Promise<ReadonlyArray<numb
   }
 }
 
-export const pipe = script("pipe", "./relays/pipe.ts")
-export const pipeline = script("pipeline", "./relays/pipeline.ts")
-export const nodeSocket = script("Effect NodeSocket", "./relays/nodeSocket.ts")
+export const pipe = script("pipe", new URL("./relays/pipe.ts", import.meta.url))
+export const pipeline = script("pipeline", new URL("./relays/pipeline.ts", import.meta.url))
+export const nodeSocket = script("Effect NodeSocket", new URL("./relays/nodeSocket.ts", import.meta.url))
 
 // ---- programs of the system -----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@
  * anything is missing. A relay that does nothing, or something else, has no figure.
  */
 import { cpuMs, residentBytes, waitedMs } from "../usage.ts"
-import { failure, Reader, stareAt, Talker, times, visit } from "./clients.ts"
+import { fail, failure, Reader, stareAt, Talker, times, visit } from "./clients.ts"
 import { Source } from "./origin.ts"
 import type { Figures, Relay, Work } from "./questions.ts"
 
@@ -82,19 +82,23 @@ const inQuiet = async (relay: Relay, { warmMs, windowMs }: Times, count: () => n
 
 const sum = <A>(all: ReadonlyArray<A>, of: (one: A) => number): number => all.reduce((total, one) => total + of(one), 0)
 
+/** An orderly end says that this was all of it. */
+const checkWhole = (source: Source, { number, received }: Reader): void => {
+  const sent = source.sent(number)
+  if (received !== sent) throw new Error(`stream ${number} ended in order after ${received} of ${sent} bytes`)
+}
+
 /** An operation is one byte that arrived. */
 const bulk = async (relay: Relay, source: Source, work: Times & { readonly connections: number }): Promise<Figures> => {
   const arrived = (number: number, bytes: number): void => source.arrived(number, bytes)
   const readers = Array.from({ length: work.connections }, () => new Reader(arrived))
+  for (const reader of readers) reader.ended.then(() => checkWhole(source, reader)).catch(fail)
   await soon("connections", Promise.all(readers.map((reader) => reader.start(relay.streamPort))))
   await until("the first bytes of each stream", () => readers.every(({ received }) => received > 0))
   const figures = await inQuiet(relay, work, () => sum(readers, ({ received }) => received))
   source.stop()
   await soon("the ends of all streams", Promise.all(readers.map(({ ended }) => ended)))
-  for (const { number, received } of readers) {
-    const sent = source.sent(number)
-    if (received !== sent) throw new Error(`stream ${number} ended in order after ${received} of ${sent} bytes`)
-  }
+  for (const reader of readers) checkWhole(source, reader)
   return figures
 }
 

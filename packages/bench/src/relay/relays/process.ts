@@ -65,10 +65,10 @@ export class Running {
     await this.ended
   }
 
-  /** It is only kept until the shell asks how it ended: such a process has no command line any more. */
+  /** It is only kept until the shell asks how it ended: its state, which stands behind its name in parentheses, is Z. */
   private hasEnded(): boolean {
     const pid = this.lines.map(pidIn).find((found) => found !== undefined)
-    return pid !== undefined && Fs.readFileSync(`/proc/${pid}/cmdline`).length === 0
+    return pid !== undefined && Fs.readFileSync(`/proc/${pid}/stat`, "latin1").includes(") Z ")
   }
 }
 
