@@ -36,6 +36,18 @@ describe("one round at tiny sizes", () => {
   })
 })
 
+test("whoever fails is missing, in a row or in a plot alone", async () => {
+  const measure = (subject: Subject): Promise<Report> =>
+    subject.name === "driver" || subject.name === "leave of tarn"
+      ? Promise.reject(new Error("it broke"))
+      : Promise.resolve({ measures: {} })
+  const { missing } = await poolBench({ ...tiny, only: ["driver", "leave of tarn"], measure, print: () => {} })
+  expect(missing.map(({ contestant, excused, why }) => [contestant, why, excused])).toEqual([
+    ["driver", "it broke", false],
+    ["leave of tarn", "it broke", false]
+  ])
+})
+
 test("a process of its own reports the same measures", async () => {
   const subject = subjects.find(({ name }) => name === "hand-off of headgate")
   if (subject === undefined) throw new Error("no such subject")

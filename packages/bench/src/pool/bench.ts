@@ -36,13 +36,19 @@ export const poolBench = async ({ effort, measure, only, print, rounds }: PoolBe
   }))
   const outcome = await interleave(contestants, { rounds, print })
   const { missing, rows } = rowsOf(comparisons(effort.sizes), outcome)
+  const listed = only === undefined ? missing : []
+  // Who is in plots alone, or was asked for by name.
+  const others = outcome.failed.filter((one) =>
+    listed.every(({ contestant }) => !contestant.startsWith(one.contestant))
+  )
+  const growth = plots(effort.sizes, outcome.samples, stopped)
   return {
     name: "pool",
     machine: here,
     rounds,
     rows,
-    missing: only === undefined ? missing : [],
-    growth: plots(effort.sizes, outcome.samples, stopped)
+    missing: [...listed, ...others.map((one) => ({ work: "measure", ...one, excused: false }))],
+    growth: growth.filter(({ curves }) => curves.some(({ points }) => points.length > 0))
   }
 }
 
