@@ -4,54 +4,11 @@ import { mutantsOf } from "./mutant.ts"
 const pool = mutantsOf("fibers", "packages/headgate/src/internal/pool.ts", [
   // ---- L9: interruption -----------------------------------------------------------------------------------------------
   {
-    name: "an-interrupted-waiter-stays",
-    law: "L9",
-    rule: "who is interrupted while it waits is passed over when its turn comes",
-    find: "        if (Exit.isFailure(exit)) this.gate.leave(waiter)\n",
-    replace: "        void exit\n"
-  },
-  {
-    name: "ownership-outside-the-mask",
-    law: "L9",
-    rule: "a woken fiber takes its grant in what may be interrupted",
-    find: "return Effect.flatMap(waited, () => this.enter(this.gate.takeOrWait(waiter), restore, then))",
-    replace:
-      "return Effect.flatMap(waited, () => restore(Effect.suspend(() => this.enter(this.gate.takeOrWait(waiter), restore, then))))"
-  },
-  {
-    name: "waiting-cannot-be-interrupted",
-    law: "L9",
-    rule: "who waits for a buffer waits until it has one",
-    find: "Effect.onExitPrimitive(restore(told), (exit) => {",
-    replace: "Effect.onExitPrimitive(told, (exit) => {"
-  },
-  {
-    name: "an-interrupted-acquire-leaves-its-buffer-with-the-scope",
-    law: "L9",
-    rule: "an acquire that owned a buffer and was interrupted leaves it to the scope's end",
-    find: "      if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)\n",
-    replace: "      void [exit, mine]\n"
-  },
-  {
-    name: "acquire-registers-outside-the-mask",
-    law: "L9",
-    rule: "acquire owns its buffer first, and binds it to the scope in what may be interrupted",
-    find:
-      "    const masked = this.whenLent(criticality, (lease) => {\n      mine = lease\n      return this.untilClosed(scope, lease)\n",
-    replace:
-      "    const masked = this.whenLent(criticality, (lease, restore) => {\n      mine = lease\n      return restore(Effect.suspend(() => this.untilClosed(scope, lease)))\n",
-    and: [{
-      file: "packages/headgate/src/internal/pool.ts",
-      find: "      if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)\n",
-      replace: "      void [exit, mine]\n"
-    }]
-  },
-  {
     name: "acquire-registers-a-step-later",
     law: "L9",
     rule: "acquire takes what is free in one step, and binds it to the scope in the next",
-    find: "this.acquireWaiting(criticality, scope) : this.untilClosed(scope, lease)",
-    replace: "this.acquireWaiting(criticality, scope) : Effect.suspend(() => this.untilClosed(scope, lease))"
+    find: "        : this.untilClosed(scope, lease)\n",
+    replace: "        : Effect.suspend(() => this.untilClosed(scope, lease))\n"
   },
   {
     name: "try-acquire-registers-a-step-later",
@@ -103,7 +60,7 @@ const pool = mutantsOf("fibers", "packages/headgate/src/internal/pool.ts", [
     law: "L8",
     rule: "a run that needs one more waits for it where it is",
     row: "E8",
-    find: "      if (runOf(fiber) !== undefined) return Effect.fail(this.refusedAt(criticality, \"insideRun\"))\n",
+    find: "    if (currentRun() !== undefined) return this.refusedAt(waiter.criticality, \"insideRun\")\n",
     replace: ""
   },
   {
@@ -130,23 +87,6 @@ const pool = mutantsOf("fibers", "packages/headgate/src/internal/pool.ts", [
     rule: "a pool stepped by hand leaves its last wakes to a step that never comes",
     find: "  if (turns === Turns.byHand) { while (gate.pendingWakes > 0) gate.flush(wakesPerTurn) }\n",
     replace: "  void turns\n"
-  }
-])
-
-const waiters = mutantsOf("fibers", "packages/headgate/src/internal/waiters.ts", [
-  {
-    name: "a-wake-before-the-callback-is-lost",
-    law: "L4",
-    rule: "a fiber that is queued will be asleep before it is woken: no yield falls between",
-    find: "    if (news === undefined) resume = resumeFiber\n    else resumeFiber(Effect.void)\n",
-    replace: "    resume = resumeFiber\n"
-  },
-  {
-    name: "a-fiber-declines-its-grant",
-    law: "L11",
-    rule: "a fiber's wake resumes it and promises nothing",
-    find: "    resume?.(Effect.void)\n    return true\n",
-    replace: "    resume?.(Effect.void)\n    return news === \"closed\"\n"
   }
 ])
 
@@ -291,38 +231,85 @@ const loans = mutantsOf("fibers", "packages/headgate/src/internal/loan.ts", [
   {
     name: "the-buffer-comes-before-its-frame",
     law: "L9",
-    rule: "withBuffer takes what is free, and promises to give it back in its next step",
-    find: "    const loan = new Loan(this)\n    return Effect.onExitPrimitive(loan, () => {\n",
+    rule: "withBuffer takes what is free, or queues, and promises to clean up in its next step",
+    find: "  const loan = new Loan(request)\n  return Effect.onExitPrimitive(loan, () => {\n    loan.over()\n",
     replace:
-      "    const loan = new Loan(this)\n    loan.lease = this.bank.takeFree(this.criticality)\n    return Effect.onExitPrimitive(loan, () => {\n",
-    and: [{
-      file: "packages/headgate/src/internal/loan.ts",
-      find: "    this.lease = bank.takeFree(criticality)\n",
-      replace: "    this.lease ??= bank.takeFree(criticality)\n"
-    }]
+      "  const loan = new Loan(request)\n  const lent = loan.asEffect()\n  return Effect.onExitPrimitive(lent, () => {\n    loan.over()\n"
   },
   {
-    name: "release-outside-the-mask",
+    name: "a-lease-is-noted-a-step-later",
     law: "L9",
-    rule: "withBuffer knows that it was granted one in what may be interrupted",
-    find: "      this.lease = lease\n      return restore(Effect.suspend(() => use(lease)))\n",
-    replace:
-      "      return restore(Effect.suspend(() => {\n        this.lease = lease\n        return use(lease)\n      }))\n"
+    rule: "what was taken, or collected, is noted when its use begins",
+    find: "    this.lease = door\n    const { use } = this.request\n    return use(door)\n",
+    replace: "    return Effect.suspend(() => {\n      this.lease = door\n      return this.request.use(door)\n    })\n"
   },
   {
     name: "release-only-after-success",
     law: "L9",
     rule: "withBuffer gives back when its body has returned",
-    find: "    return Effect.onExitPrimitive(loan, () => {\n      if (loan.lease",
-    replace: "    return Effect.onExitPrimitive(loan, (exit) => {\n      if (exit._tag === \"Success\" && loan.lease"
+    find: "  return Effect.onExitPrimitive(loan, () => {\n    loan.over()\n",
+    replace: "  return Effect.onExitPrimitive(loan, (exit) => {\n    if (Exit.isSuccess(exit)) loan.over()\n"
+  },
+  {
+    name: "an-interrupted-waiter-stays",
+    law: "L9",
+    rule: "who is interrupted while it waits is passed over when its turn comes",
+    find: "    else if (this.waiter !== undefined) bank.leave(this.waiter)\n",
+    replace: ""
+  },
+  {
+    name: "waiting-cannot-be-interrupted",
+    law: "L9",
+    rule: "who waits for a buffer waits until it has one",
+    find: "    return Effect.callback<A, E | Refusal, R>((resume) => this.sleep(resume))\n",
+    replace: "    return Effect.uninterruptible(Effect.callback<A, E | Refusal, R>((resume) => this.sleep(resume)))\n"
+  },
+  {
+    name: "an-interrupted-acquire-leaves-its-buffer-with-the-scope",
+    law: "L9",
+    rule: "an acquire that owned a buffer and was interrupted leaves it to the scope's end",
+    find: "    if (Exit.isFailure(exit)) loan.over()\n",
+    replace: "    if (Exit.isFailure(exit) && loan[\"lease\"] === undefined) loan.over()\n",
+    and: [{
+      file: "packages/headgate/src/internal/pool.ts",
+      find: "lentUntil(this, criticality, (granted) => this.untilClosed(scope, granted))",
+      replace:
+        "lentUntil(this, criticality, (granted) => Effect.andThen(this.untilClosed(scope, granted), Effect.succeed(granted)))"
+    }]
+  },
+  {
+    name: "acquire-registers-in-a-step-of-its-own",
+    law: "L9",
+    rule:
+      "who waited owns its buffer first, and binds it to the scope in the next step, from when on it is the scope's",
+    find: "    if (Exit.isFailure(exit)) loan.over()\n",
+    replace: "    if (Exit.isFailure(exit) && loan[\"lease\"] === undefined) loan.over()\n",
+    and: [{
+      file: "packages/headgate/src/internal/pool.ts",
+      find: "lentUntil(this, criticality, (granted) => this.untilClosed(scope, granted))",
+      replace: "lentUntil(this, criticality, (granted) => Effect.suspend(() => this.untilClosed(scope, granted)))"
+    }]
   },
   {
     name: "a-throwing-body-keeps-its-buffer",
     law: "L3",
     rule: "withBufferSync gives back what a body that returned has used",
-    find:
-      "    try {\n      return Effect.succeed(this.use(lease))\n    } finally {\n      this.bank.end(lease)\n    }\n",
-    replace: "    const value = this.use(lease)\n    this.bank.end(lease)\n    return Effect.succeed(value)\n"
+    find: "    try {\n      return Effect.succeed(use(lease))\n    } finally {\n      bank.end(lease)\n    }\n",
+    replace: "    const value = use(lease)\n    bank.end(lease)\n    return Effect.succeed(value)\n"
+  },
+  {
+    name: "a-wake-before-the-callback-is-lost",
+    law: "L4",
+    rule: "a fiber that is queued will be asleep before it is woken: no yield falls between",
+    find: "    if (this.isTold) resume(this)\n    else this.resume = resume\n",
+    replace: "    this.resume = resume\n"
+  },
+  {
+    name: "a-fiber-declines-its-grant",
+    law: "L11",
+    rule: "a fiber's wake resumes it and promises nothing",
+    find: "    this.resume?.(this)\n    return true\n",
+    replace: "    this.resume?.(this)\n    return this.request === undefined\n"
   }
 ])
 
@@ -347,7 +334,6 @@ export const fibers = [
   ...pool,
   ...loans,
   ...finalizers,
-  ...waiters,
   ...gate,
   ...lease,
   ...memory,

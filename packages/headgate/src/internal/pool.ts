@@ -1,14 +1,12 @@
 /**
  * The face of a pool: leases around the gate's areas, and effects around its decisions.
  *
- * Invariant: an area that left the gate is in exactly one live lease, and every lease has somebody bound to give it back: a
- * finalizer installed in the same uninterruptible step in which ownership began, or the caller of a door. Waiting alone is
- * interruptible; whoever is interrupted while waiting leaves the gate, which passes a grant on.
+ * Invariant: an area that left the gate is in exactly one live lease, and every lease has somebody bound to give it back, from
+ * the step in which ownership began: the frame of its loan (see `loan.ts`), the scope of who acquired it, or the caller of a door.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import type { BufferPoolOptions, PoolSnapshot } from "../BufferPool.ts"
@@ -30,15 +28,15 @@ import { addFinalizer } from "./finalizer.ts"
 import { Area, Gate, type Waiter, wakesPerTurn } from "./gate.ts"
 import { Identity } from "./identity.ts"
 import { Leaks } from "./leaks.ts"
-import { type Bank, type Refusal, type Restore, WithBuffer, WithBufferSync } from "./loan.ts"
+import { type Bank, lentUntil, type Refusal, WithBuffer, WithBufferSync } from "./loan.ts"
 import { Nesting } from "./nesting.ts"
 import { failOn, poolRules, problemsOf, problemsOfPool } from "./options.ts"
 import { oldestWaitMs, pictureOf, shortageOf, waitingOf } from "./picture.ts"
 import { makeMemory, type Settings, settingsOf } from "./poolSettings.ts"
-import { runOf } from "./run.ts"
+import { currentRun } from "./run.ts"
 import * as Turns from "./turns.ts"
 import { touch } from "./version.ts"
-import { fiberWaiter, labelOf, PoolWaiter } from "./waiters.ts"
+import { labelOf, PoolWaiter } from "./waiters.ts"
 
 export class PoolImpl extends Identity implements Lender, Bank {
   readonly gate: Gate
@@ -109,25 +107,13 @@ export class PoolImpl extends Identity implements Lender, Bank {
   ): Effect.Effect<A, Refusal> => new WithBufferSync(this, criticality, use)
 
   readonly acquire = (criticality: Criticality): Effect.Effect<ByteBuffer, Refusal, Scope.Scope> =>
-    Effect.withFiber((fiber) => {
+    Effect.withFiber((fiber): Effect.Effect<ByteBuffer, Refusal> => {
       const scope = scopeOf(fiber)
       const lease = this.takeFree(criticality)
-      return lease === undefined ? this.acquireWaiting(criticality, scope) : this.untilClosed(scope, lease)
+      return lease === undefined
+        ? lentUntil(this, criticality, (granted) => this.untilClosed(scope, granted))
+        : this.untilClosed(scope, lease)
     })
-
-  private acquireWaiting(criticality: Criticality, scope: Scope.Scope): Effect.Effect<ByteBuffer, Refusal> {
-    let mine: Lease | undefined = undefined
-    const masked = this.whenLent(criticality, (lease) => {
-      mine = lease
-      return this.untilClosed(scope, lease)
-    })
-    // An interrupt (a timeout that lost its race) may arrive between ownership and the end of the mask: the caller never
-    // sees the buffer, so its scope must not keep it.
-    return Effect.onExitPrimitive(masked, (exit) => {
-      if (Exit.isFailure(exit) && mine !== undefined) this.end(mine)
-      return undefined
-    })
-  }
 
   readonly tryAcquire = (
     criticality: Criticality
@@ -287,44 +273,28 @@ export class PoolImpl extends Identity implements Lender, Bank {
 
   // ---- waiting --------------------------------------------------------------------------------------------------------
 
-  /** Runs `then` with a lease, in the uninterruptible step in which it began. */
-  whenLent<A, E, R>(
-    criticality: Criticality,
-    then: (lease: Lease, restore: Restore) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | Refusal, R> {
-    return Effect.uninterruptibleMask((restore) => this.wait(criticality, restore, then))
+  queue(waiter: Waiter): Lease | "queued" | Refusal {
+    touch()
+    if (this.gate.closed) return new PoolClosed({ pool: this.name })
+    if (currentRun() !== undefined) return this.refusedAt(waiter.criticality, "insideRun")
+    const door = this.gate.takeOrWait(waiter)
+    if (door === "full") return this.refusedAt(waiter.criticality, "maxWaiting")
+    return door === "queued" ? door : this.entered(door)
   }
 
-  private wait<A, E, R>(
-    criticality: Criticality,
-    restore: Restore,
-    then: (lease: Lease, restore: Restore) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | Refusal, R> {
-    return Effect.withFiber((fiber): Effect.Effect<A, E | Refusal, R> => {
-      touch()
-      if (this.gate.closed) return Effect.fail(new PoolClosed({ pool: this.name }))
-      if (runOf(fiber) !== undefined) return Effect.fail(this.refusedAt(criticality, "insideRun"))
-      const { told, waiter } = fiberWaiter(fiber, criticality)
-      const door = this.gate.takeOrWait(waiter)
-      if (door === "full") return Effect.fail(this.refusedAt(criticality, "maxWaiting"))
-      if (door !== "queued") return this.enter(door, restore, then)
-      const waited = Effect.onExitPrimitive(restore(told), (exit) => {
-        if (Exit.isFailure(exit)) this.gate.leave(waiter)
-        return undefined
-      })
-      return Effect.flatMap(waited, () => this.enter(this.gate.takeOrWait(waiter), restore, then))
-    })
+  collect(waiter: Waiter): Lease | Refusal {
+    return this.entered(this.gate.takeOrWait(waiter))
   }
 
-  private enter<A, E, R>(
-    door: Area | "queued" | "full" | "closed",
-    restore: Restore,
-    then: (lease: Lease, restore: Restore) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | PoolClosed, R> {
-    if (!(door instanceof Area)) return Effect.fail(new PoolClosed({ pool: this.name }))
+  leave(waiter: Waiter): void {
+    this.gate.leave(waiter)
+  }
+
+  private entered(door: Area | "queued" | "full" | "closed"): Lease | PoolClosed {
+    if (!(door instanceof Area)) return new PoolClosed({ pool: this.name })
     const lease = this.open(door)
     this.note(lease)
-    return then(lease, restore)
+    return lease
   }
 
   private waiter(options: WaiterOptions): PublicWaiter {

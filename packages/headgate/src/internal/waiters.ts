@@ -1,14 +1,10 @@
 /**
- * The two kinds of waiters that the face makes: somebody's own, with its own callback, and a fiber's, whose wake resumes it.
+ * The waiters that somebody makes through the wait queue, with a callback of its own. (A fiber's waiter is its loan's.)
  */
-import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import type * as Fiber from "effect/Fiber"
 import * as Hash from "effect/Hash"
-import type { Criticality } from "../Criticality.ts"
-import type { News, WaiterOptions } from "../WaitQueue.ts"
+import type { WaiterOptions } from "../WaitQueue.ts"
 import { Waiter } from "./gate.ts"
-import { touch } from "./version.ts"
 
 /** A label for people. It is the caller's, and must not throw into whoever reports it. */
 export const labelOf = (target: unknown): string => {
@@ -40,21 +36,4 @@ export class PoolWaiter extends Waiter implements Equal.Equal {
   [Hash.symbol](): number {
     return Hash.random(this)
   }
-}
-
-/** A fiber's waiter, and the effect in which the fiber waits. The news is kept: a yield may fall between the two. */
-export const fiberWaiter = (fiber: Fiber.Fiber<unknown, unknown>, criticality: Criticality) => {
-  let news: News | undefined = undefined
-  let resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
-  const waiter = new Waiter(`fiber #${fiber.id}`, criticality, (told) => {
-    news = told
-    resume?.(Effect.void)
-    return true
-  }, true)
-  const told = Effect.callback<void>((resumeFiber) => {
-    touch()
-    if (news === undefined) resume = resumeFiber
-    else resumeFiber(Effect.void)
-  })
-  return { told, waiter }
 }
