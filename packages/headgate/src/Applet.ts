@@ -11,7 +11,7 @@ import { AppletScheduler } from "./AppletScheduler.ts"
 import type { ByteBuffer } from "./ByteBuffer.ts"
 import type { ByteChannel } from "./ByteChannel.ts"
 import { Channel } from "./internal/channel.ts"
-import { Entity, forgivePending } from "./internal/entity.ts"
+import { Entity } from "./internal/entity.ts"
 import { touch } from "./internal/version.ts"
 import { BufferMisuse, type BufferPending } from "./PoolError.ts"
 import type { Task } from "./Task.ts"
@@ -81,13 +81,12 @@ export const make = <E, R>(
     const scheduler = yield* AppletScheduler
     const channel = yield* toAttach(options.channel)
     const name = options.name ?? "applet"
-    const entity = new Entity<Exclude<E, BufferPending>>(name, scheduler, yield* Scope.make(), () => channel.detach())
+    const entity = new Entity<E>(name, scheduler, yield* Scope.make(), () => channel.detach())
     channel.filler = entity
     const run = () =>
       Effect.suspend(() => {
         const input = channel.allocUnsafe() === "held" ? Option.fromNullishOr(channel.buffer) : Option.none()
-        return Effect.flatMap(forgivePending(options.run(input)), (verdict) =>
-          Effect.suspend(() => decide(verdict, input)))
+        return Effect.flatMap(options.run(input), (verdict) => decide(verdict, input))
       })
     const decide = (verdict: Verdict | void, input: Option.Option<ByteBuffer>): Effect.Effect<void> => {
       if (verdict === "done") {

@@ -9,7 +9,7 @@ import { BufferPool } from "./BufferPool.ts"
 import type { ByteChannel } from "./ByteChannel.ts"
 import * as Criticality from "./Criticality.ts"
 import { Channel } from "./internal/channel.ts"
-import { Entity, forgivePending } from "./internal/entity.ts"
+import { Entity } from "./internal/entity.ts"
 import { type BufferPending, CriticalityOrder } from "./PoolError.ts"
 import type { Self as TaskSelf, Task } from "./Task.ts"
 import { TaskScheduler } from "./TaskScheduler.ts"
@@ -72,7 +72,7 @@ export const make = <E, R>(
     const response = new Channel(pool, "response", criticality, filledBy, name)
     yield* inOrder(name, request, response, pool.reserve)
     const channels = [request, response]
-    const entity = new Entity<Exclude<E, BufferPending>>(name, scheduler, yield* Scope.make(), () => {
+    const entity = new Entity<E>(name, scheduler, yield* Scope.make(), () => {
       for (const channel of channels) channel.stop()
       for (const channel of channels) channel.endApplet()
       for (const channel of channels) channel.letGo()
@@ -80,7 +80,7 @@ export const make = <E, R>(
     const filled = channels.filter((channel) => channel.filledBy === "stream")
     for (const channel of filled) channel.filler = entity
     const stream = Object.assign(entity, { request, response })
-    const run = (reasons: ReadonlySet<WakeReason>) => forgivePending(options.process(stream, reasons))
+    const run = (reasons: ReadonlySet<WakeReason>) => options.process(stream, reasons)
     yield* entity.start({ name, scheduler, run, beforeRun: () => beforeRun(filled) }, yield* Effect.scope)
     entity.wakeUnsafe("init")
     return stream

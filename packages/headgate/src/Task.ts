@@ -6,7 +6,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
-import { Entity, forgivePending } from "./internal/entity.ts"
+import { Entity } from "./internal/entity.ts"
 import type { BufferPending } from "./PoolError.ts"
 import { TaskScheduler } from "./TaskScheduler.ts"
 import type { WakeReason } from "./WakeReason.ts"
@@ -60,8 +60,8 @@ export const make = <E, R>(
   Effect.uninterruptible(Effect.gen(function*() {
     const scheduler = yield* TaskScheduler
     const name = options.name ?? "task"
-    const entity = new Entity<Exclude<E, BufferPending>>(name, scheduler, yield* Scope.make(), () => {})
-    const run = (reasons: ReadonlySet<WakeReason>) => forgivePending(process(entity, reasons))
+    const entity = new Entity<E>(name, scheduler, yield* Scope.make(), () => {})
+    const run = (reasons: ReadonlySet<WakeReason>) => process(entity, reasons)
     yield* entity.start({ name, scheduler, run }, yield* Effect.scope)
     entity.wakeUnsafe("init")
     return entity

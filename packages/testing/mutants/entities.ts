@@ -225,7 +225,7 @@ const entity = mutantsOf("entities", "packages/headgate/src/internal/entity.ts",
     name: "a-start-before-the-first-sleep-is-lost",
     law: "L9",
     rule: "an entity's fiber sleeps before anybody can start it",
-    find: "    else if (this.early !== undefined) resume(Effect.succeed(this.early))\n",
+    find: "      else if (this.hasStarted) resume(turn)\n",
     replace: ""
   },
   {
@@ -253,8 +253,8 @@ const entity = mutantsOf("entities", "packages/headgate/src/internal/entity.ts",
     name: "a-runs-pins-outlive-it",
     law: "L3",
     rule: "what a run pinned is unpinned by the next run",
-    find: "        run.exit()\n        afterRun?.()\n",
-    replace: "        afterRun?.()\n"
+    find: "    run?.exit()\n    afterRun?.()\n",
+    replace: "    void run\n    afterRun?.()\n"
   },
   {
     name: "an-entitys-scope-outlives-it",
@@ -267,16 +267,15 @@ const entity = mutantsOf("entities", "packages/headgate/src/internal/entity.ts",
     name: "a-run-is-over-when-it-suspends",
     law: "runs",
     rule: "a run is over for the queue when it has started",
-    find: "      else this.resume(Effect.succeed(reasons))\n",
-    replace:
-      "      else {\n        this.resume(Effect.succeed(reasons))\n        this.runnable.finishedUnsafe()\n      }\n"
+    find: "      this.wakeFiber()\n    })\n",
+    replace: "      this.wakeFiber()\n      this.runnable.finishedUnsafe()\n    })\n"
   },
   {
     name: "pending-is-a-failure",
     law: "L8",
     rule: "a run that found no buffer has failed",
-    find: "isOther(error) ? Effect.fail(error) : Effect.void",
-    replace: "isOther(error) ? Effect.fail(error) : Effect.die(error)"
+    find: "isFinal(error) ? Effect.fail(error) : life",
+    replace: "isFinal(error) ? Effect.fail(error) : Effect.die(error)"
   }
 ])
 

@@ -25,9 +25,9 @@ const inOneLoop: Comparison = {
 const alone = (work: string, ours: string, peer: string, peerName: string = peer): Comparison => ({
   work: `${work}, in a process that does nothing else`,
   unit: ns,
-  ours: side(ours, `${ours} alone`),
-  peer: side(peerName, `${peer} alone`),
-  net: "driver alone"
+  ours: side(ours, `${ours}, alone`),
+  peer: side(peerName, `${peer}, alone`),
+  net: "driver, alone"
 })
 
 /** `sizes` are those of the run: a row at a size that is not among them has the greatest that is. */
@@ -115,8 +115,14 @@ export const comparisons = (sizes: ReadonlyArray<number>): ReadonlyArray<Compari
       work: `wake and run each of ${many} tasks`,
       unit: ns,
       ours: side("Task", `tasks ${many}`),
-      peer: side("Deferred and fiber", `deferred fibers ${many}`),
+      peer: side("Deferred and fiber, a scope per run", `deferred fibers ${many}`),
       ...atMost(1, 0.5)
+    },
+    {
+      work: `wake and run each of ${many} tasks`,
+      unit: ns,
+      ours: side("Task", `tasks ${many}`),
+      peer: side("Deferred and fiber, no scope per run", `deferred fibers, no scopes ${many}`)
     },
     {
       work: `leave, ${most} waiting beside ${least} waiting`,

@@ -1,6 +1,7 @@
 /** Everybody whom the pool bench measures, by name. A subject's measures are called like it, or like it, a blank and more. */
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
+import { ordinaryProgram } from "./app.ts"
 import {
   allocated,
   type Batch,
@@ -13,7 +14,7 @@ import {
   TooLong,
   warmUp
 } from "./measure.ts"
-import { deferredFibers, tasks } from "./tasks.ts"
+import { deferredFibers, deferredFibersWithoutScopes, tasks } from "./tasks.ts"
 import * as uncontended from "./uncontended.ts"
 import {
   bareCallback,
@@ -68,7 +69,7 @@ const single = (name: string, make: MakeBatch, manifold = 1): Subject => ({
 /** In a process that has run an ordinary program before, and in one that has not. */
 const inBoth = (name: string, make: MakeBatch): ReadonlyArray<Subject> => [
   single(name, uncontended.inApp(make)),
-  single(`${name} alone`, make)
+  single(`${name}, alone`, make)
 ]
 
 /** The bytes that it allocates, instead of the time that it takes. */
@@ -98,6 +99,7 @@ const growing = (
   name,
   flags: exposed,
   measure: async (effort) => {
+    await Effect.runPromise(ordinaryProgram)
     const sizes = only === undefined ? effort.sizes : [Math.min(only, effort.sizes.at(-1) ?? only)]
     const warm = make(Math.min(warmUpSize, sizes.at(-1) ?? 1))
     await scoped(Effect.flatMap(warm, (batch) => Effect.promise(() => warmUp(batch, effort.warmUpMs))))
@@ -178,5 +180,6 @@ export const subjects: ReadonlyArray<Subject> = [
   ]),
   growing("bare resume", (size) => handOff(bareCallback, size, false)),
   growing("tasks", tasks),
-  growing("deferred fibers", deferredFibers)
+  growing("deferred fibers", deferredFibers),
+  growing("deferred fibers, no scopes", deferredFibersWithoutScopes, { only: manyWaiters })
 ]

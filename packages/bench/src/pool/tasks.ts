@@ -41,7 +41,10 @@ export const tasks: MakeBatch = (count) =>
     return waves(count, counter, (index) => made[index]?.wakeUnsafe("io"))
   })
 
-/** What one would write with a deferred: a fresh one for each sleep, and a wake that comes during a run is not lost. */
+/**
+ * What one would write with a deferred: a fresh one for each sleep, and a wake that comes during a run is not lost. It is run by
+ * whoever wakes it, while a task is run in a turn to come; and a task's run has a scope of its own, so one kind of these has, too.
+ */
 class Sleeper {
   private woken = false
   private bed = Deferred.makeUnsafe<void>()
@@ -63,12 +66,16 @@ class Sleeper {
     })
 }
 
-export const deferredFibers: MakeBatch = (count) =>
+const fibersThatRun = (count: number, run: (counter: Counter) => Effect.Effect<void>) =>
   Effect.gen(function*() {
     const counter = new Counter()
     const sleepers = Array.from({ length: count }, () => new Sleeper())
     for (const sleeper of sleepers) {
-      yield* Effect.forkScoped(sleeper.life(counter.tickEffect), { startImmediately: true })
+      yield* Effect.forkScoped(sleeper.life(run(counter)), { startImmediately: true })
     }
     return waves(count, counter, (index) => sleepers[index]?.wake())
   })
+
+export const deferredFibers: MakeBatch = (count) => fibersThatRun(count, ({ tickEffect }) => Effect.scoped(tickEffect))
+
+export const deferredFibersWithoutScopes: MakeBatch = (count) => fibersThatRun(count, ({ tickEffect }) => tickEffect)

@@ -17,7 +17,7 @@ import { BufferPending } from "../PoolError.ts"
 import type { Runnable, Scheduler } from "../TaskScheduler.ts"
 import type { WakeReason } from "../WakeReason.ts"
 import { Identity } from "./identity.ts"
-import { CurrentRun, Run, runOf } from "./run.ts"
+import { Run, runOf } from "./run.ts"
 import { touch } from "./version.ts"
 
 /** What a kind of entity adds. Both hooks are synchronous and total. */
@@ -33,21 +33,31 @@ export interface Kind<E, R> {
 
 type RunExit = () => void
 
+/** What ends an entity: a run that fails with `BufferPending` does not. */
+type Final<E> = Exclude<E, BufferPending>
+
+const noReasons: ReadonlySet<WakeReason> = new Set()
+
 export class Entity<E> extends Identity {
   readonly name: string
   readonly scope: Scope.Closeable
   ended = false
+  readonly wakeUnsafe: (reason: WakeReason) => void
   private readonly runnable: Runnable
   private readonly leave: () => void
-  private exit: Exit.Exit<void, E> | undefined = undefined
+  private exit: Exit.Exit<void, Final<E>> | undefined = undefined
   /** Who awaits its end now: one who gave up does not see a failure. */
-  private readonly awaiting = new Set<(exit: Exit.Exit<void, E>) => void>()
-  private fiber: Fiber.Fiber<void, E> | undefined = undefined
+  private readonly awaiting = new Set<(exit: Exit.Exit<void, Final<E>>) => void>()
+  private fiber: Fiber.Fiber<void, Final<E>> | undefined = undefined
   private timer: Fiber.Fiber<void> | undefined = undefined
   private run: Run | undefined = undefined
-  private resume: ((effect: Effect.Effect<ReadonlySet<WakeReason>>) => void) | undefined = undefined
-  /** A start that came before the fiber first slept: a yield may fall between. */
-  private early: ReadonlySet<WakeReason> | undefined = undefined
+  private afterRun: RunExit | undefined = undefined
+  /** Why it runs. */
+  private reasons: ReadonlySet<WakeReason> = noReasons
+  /** Wakes the fiber if it sleeps: before it first does, nobody. */
+  private wakeFiber: () => void = () => {}
+  /** A start has come: maybe before the fiber first slept, for a yield may fall between. */
+  private hasStarted = false
 
   constructor(name: string, scheduler: Scheduler, scope: Scope.Closeable, leave: () => void) {
     super()
@@ -56,16 +66,16 @@ export class Entity<E> extends Identity {
     this.leave = leave
     this.runnable = scheduler.runnable((reasons) => {
       touch()
-      if (this.resume === undefined) this.early = reasons
-      else this.resume(Effect.succeed(reasons))
+      this.reasons = reasons
+      this.hasStarted = true
+      this.wakeFiber()
     })
+    this.wakeUnsafe = this.runnable.wakeUnsafe
   }
 
   toJSON() {
     return { entity: this.name, state: this.ended ? "ended" : this.run === undefined ? "waiting" : "running" }
   }
-
-  readonly wakeUnsafe = (reason: WakeReason): void => this.runnable.wakeUnsafe(reason)
 
   /** Wakes with `timer` after `duration`; each call replaces the one before. */
   readonly expire = (duration: Duration.Input): Effect.Effect<void> =>
@@ -89,7 +99,7 @@ export class Entity<E> extends Identity {
     return Effect.asVoid(Fiber.await(this.fiber))
   })
 
-  readonly await: Effect.Effect<void, E> = Effect.callback<void, E>((resume) => {
+  readonly await: Effect.Effect<void, Final<E>> = Effect.callback<void, Final<E>>((resume) => {
     touch()
     if (this.exit !== undefined) return resume(this.exit)
     this.awaiting.add(resume)
@@ -116,12 +126,17 @@ export class Entity<E> extends Identity {
 
   /** Starts the entity's fiber in the scope that it was made in. */
   start<R>(kind: Kind<E, R>, scope: Scope.Scope): Effect.Effect<void, never, Exclude<R, Scope.Scope>> {
-    const turn = Effect.flatMap(this.sleep, (reasons) => this.runOnce(kind, reasons))
+    const sleep = this.sleepUntil(this.turn(kind))
     const isAlive = () => {
       touch()
       return !this.ended
     }
-    const life = Effect.whileLoop({ while: isAlive, body: () => turn, step: () => {} })
+    const runs = Effect.whileLoop({ while: isAlive, body: () => sleep, step: () => {} })
+    // A run that fails with `BufferPending` is simply over: its filler is queued, and it is run again.
+    const life: Effect.Effect<void, Final<E>, Exclude<R, Scope.Scope>> = Effect.catch(
+      runs,
+      (error) => isFinal(error) ? Effect.fail(error) : life
+    )
     return Effect.map(
       // Its first operation, which installs `finish`, is part of this one: nothing can interrupt it before.
       Effect.forkIn(Effect.onExit(life, (exit) => this.finish(exit)), scope, { startImmediately: true }),
@@ -133,35 +148,43 @@ export class Entity<E> extends Identity {
   }
 
   /** Between runs. Only now is the run before over for the queue, so a start always finds the fiber asleep. */
-  private readonly sleep = Effect.callback<ReadonlySet<WakeReason>>((resume) => {
-    touch()
-    const isFirst = this.resume === undefined
-    this.resume = resume
-    if (!isFirst) this.runnable.finishedUnsafe()
-    else if (this.early !== undefined) resume(Effect.succeed(this.early))
-  })
-
-  private runOnce<R>(
-    kind: Kind<E, R>,
-    reasons: ReadonlySet<WakeReason>
-  ): Effect.Effect<void, E, Exclude<R, Scope.Scope>> {
-    return Effect.suspend(() => {
+  private sleepUntil<R>(turn: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> {
+    let resume: ((effect: Effect.Effect<void, E, R>) => void) | undefined = undefined
+    this.wakeFiber = () => resume?.(turn)
+    return Effect.callback<void, E, R>((resumeFiber) => {
       touch()
-      const run = new Run(this)
-      this.run = run
-      const afterRun = kind.beforeRun?.()
-      const process = Effect.scoped(Effect.suspend(() => kind.run(reasons)))
-      return Effect.onExitPrimitive(Effect.provideService(process, CurrentRun, run), () => {
-        run.exit()
-        afterRun?.()
-        this.run = undefined
-        return undefined
-      })
+      const isFirst = resume === undefined
+      resume = resumeFiber
+      if (!isFirst) this.runnable.finishedUnsafe()
+      else if (this.hasStarted) resume(turn)
     })
   }
 
+  /** One run. Made once, for what differs between runs is the entity's. The frame that ends a run stands before it begins. */
+  private turn<R>(kind: Kind<E, R>): Effect.Effect<void, E, Exclude<R, Scope.Scope>> {
+    const begun = Effect.withFiber((fiber) => {
+      touch()
+      this.run = new Run(this, fiber)
+      this.afterRun = kind.beforeRun?.()
+      return scopeProvided(kind.run(this.reasons))
+    })
+    return Effect.onExitPrimitive(begun, (exit) => {
+      const closing = this.run?.close(exit)
+      if (closing !== undefined) return Effect.ensuring(closing, Effect.sync(() => this.afterClosing()))
+      this.afterClosing()
+      return undefined
+    })
+  }
+
+  private afterClosing(): void {
+    const { afterRun, run } = this
+    this.run = this.afterRun = undefined
+    run?.exit()
+    afterRun?.()
+  }
+
   /** The fiber's last step. A failure reaches whoever awaits; if nobody does, it is logged. */
-  private finish(exit: Exit.Exit<void, E>): Effect.Effect<void> {
+  private finish(exit: Exit.Exit<void, Final<E>>): Effect.Effect<void> {
     const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
     touch()
     const wasEnded = this.ended
@@ -177,10 +200,7 @@ export class Entity<E> extends Identity {
   }
 }
 
-const isOther = <E>(error: E): error is Exclude<E, BufferPending> => !(error instanceof BufferPending)
+/** As `Effect.scoped` says it: the scope that a run asks for is in the context that `Run` gave its fiber. */
+const scopeProvided = <A, E, R>(run: Effect.Effect<A, E, R>) => run as Effect.Effect<A, E, Exclude<R, Scope.Scope>>
 
-/** A run that fails with `BufferPending` is simply over: its filler is queued, and it is run again. */
-export const forgivePending = <A, E, R>(
-  run: Effect.Effect<A, E, R>
-): Effect.Effect<A | void, Exclude<E, BufferPending>, R> =>
-  Effect.catch(run, (error) => isOther(error) ? Effect.fail(error) : Effect.void)
+const isFinal = <E>(error: E): error is Final<E> => !(error instanceof BufferPending)

@@ -2,7 +2,10 @@
  * Whether a fiber is inside an entity's run: a token, fresh for each run and cleared at its exit, that fibers inherit.
  */
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import { touch } from "./version.ts"
 
 /** What a run holds until its exit: the channels whose buffers it allocated. */
@@ -10,14 +13,22 @@ export interface RunPin {
   readonly afterRun: () => void
 }
 
+/** One run, from its start to its exit: what its fiber's context says of it, and the scope that is the run's own. */
 export class Run {
   active = true
   /** The entity whose run it is. */
   readonly entity: object
   private pins: Array<RunPin> | undefined = undefined
+  private readonly fiber: Fiber.Fiber<unknown, unknown>
+  private readonly outside: Context.Context<never>
+  private readonly scope = Scope.makeUnsafe()
 
-  constructor(entity: object) {
+  /** The fibers that it starts inherit the run and its scope. */
+  constructor(entity: object, fiber: Fiber.Fiber<unknown, unknown>) {
     this.entity = entity
+    this.fiber = fiber
+    this.outside = fiber.context
+    fiber.setContext(Context.add(this.inside(), Scope.Scope, this.scope))
   }
 
   hold(pin: RunPin): void {
@@ -25,10 +36,21 @@ export class Run {
     else this.pins.push(pin)
   }
 
+  /** Closes its scope: undefined if nothing is left to be done for that. Its finalizers are inside the run. */
+  close(exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined {
+    if (this.scope.state._tag === "Open") this.fiber.setContext(this.inside())
+    return Scope.closeUnsafe(this.scope, exit)
+  }
+
   exit(): void {
     touch()
     this.active = false
+    this.fiber.setContext(this.outside)
     for (const pin of this.pins ?? []) pin.afterRun()
+  }
+
+  private inside(): Context.Context<never> {
+    return Context.add(this.outside, CurrentRun, this)
   }
 }
 

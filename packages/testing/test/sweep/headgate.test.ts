@@ -44,7 +44,7 @@ const objects = Effect.gen(function*() {
   }
 }).pipe(Effect.provide(Headgate.layerManual(options)), Effect.scoped, Effect.runSync)
 
-const privateToEntities = ["sleep", "leave", "exit", "resume"] as const
+const privateToEntities = ["wakeFiber", "leave", "exit"] as const
 
 const members: ReadonlyArray<Entry> = [
   ...membersOf("BufferPool", objects.pool, "fork"),
