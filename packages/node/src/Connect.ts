@@ -127,20 +127,18 @@ export const interleave = (addresses: ReadonlyArray<ResolvedAddress>): ReadonlyA
     .filter((address) => address !== undefined)
 }
 
+const at = (host: string, port: number): Net.NetConnectOpts => ({ ...socketOptions, host, port })
+
 const endpointsOf = (
-  target: Address.Address,
+  host: string,
+  port: number,
   options: ConnectOptions
-): Effect.Effect<ReadonlyArray<Net.NetConnectOpts>, Attempt> => {
-  if (target._tag === "Unix") return Effect.succeed([{ ...socketOptions, path: target.path }])
-  const host = target.host ?? "localhost"
-  const at = (address: string): Net.NetConnectOpts => ({ ...socketOptions, host: address, port: target.port })
-  if (Net.isIP(host) !== 0) return Effect.succeed([at(host)])
-  return (options.resolve ?? lookup)(host).pipe(
+): Effect.Effect<ReadonlyArray<Net.NetConnectOpts>, Attempt> =>
+  (options.resolve ?? lookup)(host).pipe(
     Effect.mapError(attemptOf),
     Effect.filterOrFail((found) => found.length > 0, () => new Attempt({ why: "nameNotFound", words: "no address" })),
-    Effect.map((found) => interleave(found).map(({ address }) => at(address)))
+    Effect.map((found) => interleave(found).map(({ address }) => at(address, port)))
   )
-}
 
 const dialNode = (options: Net.NetConnectOpts): Net.Socket => Net.connect(options)
 
@@ -177,11 +175,11 @@ const attempt = (
   dial: (options: Net.NetConnectOpts) => Net.Socket,
   ms: number
 ): Effect.Effect<Net.Socket, Attempt, Scope.Scope> =>
-  Effect.gen(function*() {
-    const socket = yield* opened(options, dial)
-    yield* Effect.onError(within(ms, connected(socket)), () => Effect.sync(() => abortSocket(socket)))
-    return socket
-  })
+  Effect.flatMap(opened(options, dial), (socket) =>
+    Effect.as(
+      Effect.onError(within(ms, connected(socket)), () => Effect.sync(() => abortSocket(socket))),
+      socket
+    ))
 
 const nameOf = (options: Net.NetConnectOpts): string =>
   "host" in options && options.host !== undefined ? `${options.host} ` : ""
@@ -206,6 +204,18 @@ const firstThatAnswers = (
     return yield* new Attempt({ why, words: failed.join(", ") })
   })
 
+const named = (
+  host: string,
+  port: number,
+  options: ConnectOptions,
+  ms: number
+): Effect.Effect<Net.Socket, Attempt, Scope.Scope> =>
+  Effect.gen(function*() {
+    const deadline = (yield* Clock.currentTimeMillis) + ms
+    const endpoints = yield* within(ms, endpointsOf(host, port, options))
+    return yield* firstThatAnswers(endpoints, options, deadline)
+  })
+
 /**
  * A socket connected to the target, paused, for the rest of the scope: at its end it is closed if both directions ended in
  * order, and aborted otherwise. A name's addresses are tried in turn, IPv6 and IPv4 alternating. Interrupting it closes what
@@ -218,11 +228,12 @@ export const connect = (
   target: Address.Address,
   options: ConnectOptions = {}
 ): Effect.Effect<Net.Socket, ConnectFailed, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.suspend(() => {
     const ms = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "5 seconds"))
-    const deadline = (yield* Clock.currentTimeMillis) + ms
-    const endpoints = yield* within(ms, endpointsOf(target, options))
-    return yield* firstThatAnswers(endpoints, options, deadline)
+    const dial = options.dial ?? dialNode
+    if (target._tag === "Unix") return attempt({ ...socketOptions, path: target.path }, dial, ms)
+    const { host = "localhost", port } = target
+    return Net.isIP(host) === 0 ? named(host, port, options, ms) : attempt(at(host, port), dial, ms)
   }).pipe(
     Effect.mapError(({ why, words }) => new ConnectFailed({ target, why, detail: words }))
   )

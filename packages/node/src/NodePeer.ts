@@ -75,10 +75,11 @@ const writeQueueSize = (socket: Net.Socket): number => {
   return typeof size === "number" ? size : socket.writableLength
 }
 
-const labelOf = (socket: Net.Socket): string => {
-  const { localAddress, remoteAddress: host, remotePort: port } = socket
-  if (localAddress === undefined) return "unix"
-  if (host === undefined || port === undefined) return "a client that is gone"
+/** What a socket has no address of: it is no TCP socket, or it was gone before anybody asked. */
+const unnamed = (socket: Net.Socket): string =>
+  socket.localAddress === undefined && !socket.destroyed ? "unix" : "a client that is gone"
+
+const labelOf = ({ remoteAddress: host = "", remotePort: port = 0 }: Net.Socket): string => {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 }
 
@@ -111,10 +112,10 @@ export interface NodePeerOptions {
  * @since 0.1.0
  */
 export class NodePeer implements Peer {
-  readonly label: string
   readonly socket: Net.Socket
-  /** How `/proc/net/tcp` names it; undefined for Unix sockets. */
-  readonly #queueKey: string | undefined
+  #label: string | undefined
+  /** How `/proc/net/tcp` names it; undefined for Unix sockets, and before anybody asked. */
+  #queueKey: string | undefined
   #events: PeerEvents | undefined
   /** Nothing is told any more: aborted, or the end was told. */
   #silent = false
@@ -131,11 +132,10 @@ export class NodePeer implements Peer {
 
   constructor(socket: Net.Socket, options: NodePeerOptions = {}) {
     this.socket = socket
-    this.label = options.label ?? labelOf(socket)
+    // Node remembers an address that was asked for, so the label can be made when it is needed, also when the socket is gone.
+    this.#label = options.label ?? (socket.remoteAddress === undefined ? unnamed(socket) : undefined)
     this.#wanted = options.landing ?? "plain"
-    this.#queueKey = kernelQueues.keyOf(socket)
     socket.pause()
-    socket.on("data", this.#onData)
     socket.on("end", this.#onEnd)
     socket.on("finish", this.#onFinish)
     socket.on("error", this.#onError)
@@ -143,12 +143,15 @@ export class NodePeer implements Peer {
     if (socket.destroyed) this.#closed = true
   }
 
+  get label(): string {
+    return this.#label ??= labelOf(this.socket)
+  }
+
   attach(events: PeerEvents): void {
     this.#events = events
-    if (this.#closed) queueMicrotask(this.#onClose)
-    else if (this.#wanted === "readiness" && events.onReadable !== undefined) {
-      this.#readiness = land(this.socket, { readable: () => this.#onReadable() })
-    }
+    if (this.#closed) return queueMicrotask(this.#onClose)
+    if (this.#wanted === "readiness" && events.onReadable !== undefined) this.#readiness = land(this.socket, this)
+    if (this.#readiness === undefined) this.socket.on("data", this.#onData)
   }
 
   readStart(): void {
@@ -213,7 +216,8 @@ export class NodePeer implements Peer {
 
   /** The key under which a sample of the kernel's queues has it; undefined if it has none. */
   get queueKey(): string | undefined {
-    return this.socket.destroyed ? undefined : this.#queueKey
+    if (this.socket.destroyed) return undefined
+    return this.#queueKey ??= kernelQueues.keyOf(this.socket)
   }
 
   /** Takes its figure out of a sample. */
@@ -227,7 +231,8 @@ export class NodePeer implements Peer {
     free(bytes)
   }
 
-  #onReadable(): void {
+  /** @internal */
+  readable(): void {
     if (!this.#silent) this.#events?.onReadable?.()
   }
 

@@ -1,28 +1,34 @@
 /**
- * One relayed connection: two directions, each a channel of one stream between a source and a sink.
+ * One relayed connection: two directions, each a channel between a source and a sink.
  *
  * Invariant: every byte that a source told is in exactly one place, in order: written, in the channel's buffer, or in the
  * overdraft behind it; and while any is in the overdraft, the source is not being read. So memory is bounded by the pool
  * and the overdraft, and nothing is lost but by a reset, which both sides are told as such: truncated never looks complete.
  *
- * The byte path runs in the peers' callbacks: take, fill, write, give back, without a fiber. Only when a buffer must be
- * waited for does the stream's fiber come in: the grant wakes it, and its run calls `pump`.
+ * The byte path runs in the peers' callbacks: take, fill, write, give back. Only when a buffer must be waited for does the run
+ * queue come in: the grant wakes the connection, whose run calls `pump`. It is an entity of its own kind: as a `ByteStream` it
+ * fills two channels and waits for both, but all that it does is synchronous, so it has no fiber and no scope to pay for.
  *
  * A buffer is filled by a copy of what the source told (`onBytes`), or by the source itself (`onReadable`, then `read`). In the
  * second way nothing is ever told that has no place, so there is no overdraft: what waits, waits in the operating system.
  */
+import type { BufferPool } from "../BufferPool.ts"
 import type { ByteBuffer } from "../ByteBuffer.ts"
-import * as ByteChannel from "../ByteChannel.ts"
-import type { ByteStream } from "../ByteStream.ts"
+import type { Criticality } from "../Criticality.ts"
 import type { Peer, PeerEvents } from "../Peer.ts"
 import type { RelayEnd, RelayOutcome } from "../Relay.ts"
 import { Progress, type Sample } from "../StallPolicy.ts"
+import type { Runnable, Scheduler } from "../TaskScheduler.ts"
+import type { WakeReason } from "../WakeReason.ts"
+import { Channel, type Filler } from "./channel.ts"
 
 /** What a source may tell beyond what could be placed: one read that could not, and one that was under way. */
 export const overdraftLimitBytes = 128 * 1024
 
 /** What connections share: the turn they are in, the clock, and the totals. */
 export interface Shared {
+  readonly pool: BufferPool["Service"]
+  readonly tasks: Scheduler
   readonly turnBytes: number
   readonly stallGraceMs: number
   readonly now: () => number
@@ -31,8 +37,6 @@ export interface Shared {
   readonly askForTurn: () => void
   /** Calls `pump` in the next turn. */
   readonly nextTurn: (direction: Direction) => void
-  readonly pin: (buffer: ByteBuffer) => void
-  readonly unpin: (buffer: ByteBuffer) => void
   readonly moved: (side: "request" | "response", bytes: number) => void
   readonly overdraft: (bytes: number) => void
   /** Somebody waits for a buffer of the pool. */
@@ -42,7 +46,7 @@ export interface Shared {
   readonly ended: (connection: Connection, end: RelayEnd) => void
 }
 
-export class Connection {
+export class Connection implements Filler {
   readonly client: Peer
   readonly target: Peer
   readonly shared: Shared
@@ -51,19 +55,28 @@ export class Connection {
   readonly directions: readonly [Direction, Direction]
   outcome: RelayOutcome | undefined = undefined
   lastActivityAt: number
-  private readonly stream: ByteStream
+  private readonly runnable: Runnable
   private tell: (outcome: RelayOutcome) => void = () => {}
 
-  constructor(shared: Shared, stream: ByteStream, client: Peer, target: Peer) {
+  constructor(shared: Shared, client: Peer, target: Peer) {
     this.shared = shared
-    this.stream = stream
     this.client = client
     this.target = target
     this.lastActivityAt = shared.now()
-    this.request = new Direction(this, "request", stream.request, client, target)
-    this.response = new Direction(this, "response", stream.response, target, client)
+    this.request = new Direction(this, "request", "rx", client, target)
+    this.response = new Direction(this, "response", "channel", target, client)
     this.directions = [this.request, this.response]
+    this.runnable = shared.tasks.runnable(() => this.run())
   }
+
+  /** Who waits, for people. */
+  get name(): string {
+    return this.client.label
+  }
+
+  readonly wakeUnsafe = (reason: WakeReason): void => this.runnable.wakeUnsafe(reason)
+
+  readonly endUnsafe = (): void => this.finish("shutdown", undefined)
 
   start(): void {
     try {
@@ -75,9 +88,24 @@ export class Connection {
     this.pump()
   }
 
-  /** A run of the stream: what waited for a buffer may have one now. */
-  pump(): void {
-    for (const direction of this.directions) direction.pump()
+  private pump(): void {
+    this.request.pump()
+    this.response.pump()
+  }
+
+  /** What waited for a buffer may have one now; what it does not want any more goes on. */
+  private run(): void {
+    const exits = this.directions.map(({ channel }) => channel.beforeRun())
+    this.pump()
+    for (const exit of exits) exit()
+    this.runnable.finishedUnsafe()
+  }
+
+  /** Out of all queues, then everything goes back: others are offered it before any method of a socket is called. */
+  private giveBack(): void {
+    this.runnable.endUnsafe("done")
+    for (const { channel } of this.directions) channel.stop()
+    for (const { channel } of this.directions) channel.letGo()
   }
 
   /** The longest wait for a buffer, by when it began. */
@@ -113,8 +141,7 @@ export class Connection {
     const outcome = { end, cause, requestBytes: this.request.written, responseBytes: this.response.written }
     this.outcome = outcome
     for (const direction of this.directions) direction.drop()
-    // Give back before any method of a socket is called.
-    this.attempt(() => this.stream.endUnsafe())
+    this.attempt(() => this.giveBack())
     if (end !== "completed") {
       this.attempt(() => this.client.abort())
       this.attempt(() => this.target.abort())
@@ -145,7 +172,7 @@ export class Direction {
   closed = false
   /** Since when it has waited for a buffer. */
   waitingSince: number | undefined = undefined
-  private readonly channel: ByteChannel.ByteChannel
+  readonly channel: Channel
   private overdraft: Array<Uint8Array> = []
   private overdraftBytes = 0
   /** The write in flight: how many bytes of `held`; 0 if there is none. */
@@ -168,13 +195,14 @@ export class Direction {
   constructor(
     connection: Connection,
     side: "request" | "response",
-    channel: ByteChannel.ByteChannel,
+    criticality: Criticality,
     source: Peer,
     sink: Peer
   ) {
     this.connection = connection
     this.side = side
-    this.channel = channel
+    this.channel = new Channel(connection.shared.pool, side, criticality, "stream", "a relayed connection")
+    this.channel.filler = connection
     this.source = source
     this.sink = sink
     this.progress = new Progress(connection.shared.stallGraceMs)
@@ -275,7 +303,7 @@ export class Direction {
   }
 
   private alloc(): ByteBuffer | undefined {
-    const door = ByteChannel.allocUnsafe(this.channel)
+    const door = this.channel.allocUnsafe()
     if (door === "held") this.waitingSince = undefined
     else if (door === "queued") this.waitingSince ??= this.connection.shared.now()
     else this.connection.finish("shutdown", undefined)
@@ -400,14 +428,14 @@ export class Direction {
   /** Pinned from now on: what is in hand goes to nobody, and stays when it becomes empty. */
   private hold(buffer: ByteBuffer): void {
     if (this.held === buffer) return
-    this.connection.shared.pin(buffer)
+    this.connection.shared.pool.pinUnsafe(buffer)
     this.held = buffer
   }
 
   private letGo(): void {
     const buffer = this.held
     this.held = undefined
-    if (buffer !== undefined) this.connection.shared.unpin(buffer)
+    if (buffer !== undefined) this.connection.shared.pool.unpinUnsafe(buffer)
   }
 
   /** Nothing uses the memory any more: it is the channel's again, or the pool's if it is empty or the connection has ended. */
