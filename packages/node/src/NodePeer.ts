@@ -105,8 +105,16 @@ export interface NodePeerOptions {
   readonly landing?: Landing | undefined
 }
 
+/** Where a socket's peer is found, so that all sockets share their listeners: a closure for each event is memory when idle. */
+const peerKey = Symbol("headgate/NodePeer")
+
+const peerOf = (socket: Net.Socket): NodePeer | undefined => {
+  const peer: unknown = Reflect.get(socket, peerKey)
+  return peer instanceof NodePeer ? peer : undefined
+}
+
 /**
- * A `Peer` over a socket that is connected.
+ * A `Peer` over a socket that is connected, and has no other peer.
  *
  * @category models
  * @since 0.1.0
@@ -136,11 +144,34 @@ export class NodePeer implements Peer {
     this.#label = options.label ?? (socket.remoteAddress === undefined ? unnamed(socket) : undefined)
     this.#wanted = options.landing ?? "plain"
     socket.pause()
-    socket.on("end", this.#onEnd)
-    socket.on("finish", this.#onFinish)
-    socket.on("error", this.#onError)
-    socket.on("close", this.#onClose)
+    Reflect.set(socket, peerKey, this)
+    socket.on("end", NodePeer.#listeners.end)
+    socket.on("error", NodePeer.#listeners.error)
+    socket.on("close", NodePeer.#listeners.close)
     if (socket.destroyed) this.#closed = true
+  }
+
+  static readonly #listeners = {
+    data(this: Net.Socket, bytes: Uint8Array): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onData(bytes)
+    },
+    end(this: Net.Socket): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onEnd()
+    },
+    finish(this: Net.Socket): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onFinish()
+    },
+    error(this: Net.Socket, cause: unknown): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onError(cause)
+    },
+    close(this: Net.Socket): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onClose()
+    }
   }
 
   get label(): string {
@@ -149,9 +180,9 @@ export class NodePeer implements Peer {
 
   attach(events: PeerEvents): void {
     this.#events = events
-    if (this.#closed) return queueMicrotask(this.#onClose)
+    if (this.#closed) return queueMicrotask(() => this.#onClose())
     if (this.#wanted === "readiness" && events.onReadable !== undefined) this.#readiness = land(this.socket, this)
-    if (this.#readiness === undefined) this.socket.on("data", this.#onData)
+    if (this.#readiness === undefined) this.socket.on("data", NodePeer.#listeners.data)
   }
 
   readStart(): void {
@@ -181,6 +212,7 @@ export class NodePeer implements Peer {
   end(done: () => void): void {
     if (this.socket.destroyed) return
     this.#endDone = done
+    this.socket.on("finish", NodePeer.#listeners.finish)
     if (this.#writeDone === undefined) this.socket.end()
   }
 
@@ -226,7 +258,7 @@ export class NodePeer implements Peer {
     this.#unsent = key === undefined ? undefined : queues.get(key)
   }
 
-  readonly #onData = (bytes: Uint8Array): void => {
+  #onData(bytes: Uint8Array): void {
     if (!this.#silent) this.#events?.onBytes(bytes)
     free(bytes)
   }
@@ -236,22 +268,22 @@ export class NodePeer implements Peer {
     if (!this.#silent) this.#events?.onReadable?.()
   }
 
-  readonly #onEnd = (): void => {
+  #onEnd(): void {
     if (!this.#silent) this.#events?.onEnd()
   }
 
-  readonly #onFinish = (): void => {
+  #onFinish(): void {
     const done = this.#endDone
     this.#endDone = undefined
     if (!this.#silent) done?.()
   }
 
-  readonly #onError = (cause: unknown): void => {
+  #onError(cause: unknown): void {
     this.#cause ??= cause
   }
 
   /** Comes after the callbacks of all writes: so the reset is the last thing told. */
-  readonly #onClose = (): void => {
+  #onClose(): void {
     this.#closed = true
     this.#unsent = undefined
     if (this.#silent || this.#events === undefined || isOrderly(this.socket)) return

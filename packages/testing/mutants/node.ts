@@ -20,8 +20,8 @@ const peer = mutantsOf("node", "packages/node/src/NodePeer.ts", [
     name: "a-socket-is-read-before-anybody-asks",
     law: "overdraft",
     rule: "a socket is read from the moment at which it is a peer",
-    find: "    socket.pause()\n    socket.on(\"end\", this.#onEnd)\n",
-    replace: "    socket.on(\"data\", this.#onData)\n    socket.on(\"end\", this.#onEnd)\n"
+    find: "    socket.pause()\n    Reflect.set(socket, peerKey, this)\n",
+    replace: "    Reflect.set(socket, peerKey, this)\n    socket.on(\"data\", NodePeer.#listeners.data)\n"
   },
   {
     name: "an-aborted-write-is-done-at-once",

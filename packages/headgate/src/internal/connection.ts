@@ -25,6 +25,9 @@ import { Channel, type Filler } from "./channel.ts"
 /** What a source may tell beyond what could be placed: one read that could not, and one that was under way. */
 export const overdraftLimitBytes = 128 * 1024
 
+/** Of most directions. Never written to. */
+const none: Array<Uint8Array> = []
+
 /** What connections share: the turn they are in, the clock, and the totals. */
 export interface Shared {
   readonly pool: BufferPool["Service"]
@@ -52,10 +55,10 @@ export class Connection implements Filler {
   readonly shared: Shared
   readonly request: Direction
   readonly response: Direction
-  readonly directions: readonly [Direction, Direction]
   outcome: RelayOutcome | undefined = undefined
   lastActivityAt: number
-  private readonly runnable: Runnable
+  /** A place in the run queue, for those that have had to wait. */
+  private runnable: Runnable | undefined = undefined
   private tell: (outcome: RelayOutcome) => void = () => {}
 
   constructor(shared: Shared, client: Peer, target: Peer) {
@@ -65,8 +68,6 @@ export class Connection implements Filler {
     this.lastActivityAt = shared.now()
     this.request = new Direction(this, "request", "rx", client, target)
     this.response = new Direction(this, "response", "channel", target, client)
-    this.directions = [this.request, this.response]
-    this.runnable = shared.tasks.runnable(() => this.run())
   }
 
   /** Who waits, for people. */
@@ -74,14 +75,19 @@ export class Connection implements Filler {
     return this.client.label
   }
 
-  readonly wakeUnsafe = (reason: WakeReason): void => this.runnable.wakeUnsafe(reason)
+  wakeUnsafe(reason: WakeReason): void {
+    this.runnable ??= this.shared.tasks.runnable(() => this.run())
+    this.runnable.wakeUnsafe(reason)
+  }
 
-  readonly endUnsafe = (): void => this.finish("shutdown", undefined)
+  endUnsafe(): void {
+    this.finish("shutdown", undefined)
+  }
 
   start(): void {
     try {
-      this.client.attach(this.request.events)
-      this.target.attach(this.response.events)
+      this.client.attach(this.request)
+      this.target.attach(this.response)
     } catch (error) {
       return this.broke(error)
     }
@@ -95,17 +101,19 @@ export class Connection implements Filler {
 
   /** What waited for a buffer may have one now; what it does not want any more goes on. */
   private run(): void {
-    const exits = this.directions.map(({ channel }) => channel.beforeRun())
+    const exits = [this.request.channel.beforeRun(), this.response.channel.beforeRun()]
     this.pump()
     for (const exit of exits) exit()
-    this.runnable.finishedUnsafe()
+    this.runnable?.finishedUnsafe()
   }
 
   /** Out of all queues, then everything goes back: others are offered it before any method of a socket is called. */
   private giveBack(): void {
-    this.runnable.endUnsafe("done")
-    for (const { channel } of this.directions) channel.stop()
-    for (const { channel } of this.directions) channel.letGo()
+    this.runnable?.endUnsafe("done")
+    this.request.channel.stop()
+    this.response.channel.stop()
+    this.request.channel.letGo()
+    this.response.channel.letGo()
   }
 
   /** The longest wait for a buffer, by when it began. */
@@ -140,7 +148,8 @@ export class Connection implements Filler {
     if (this.outcome !== undefined) return
     const outcome = { end, cause, requestBytes: this.request.written, responseBytes: this.response.written }
     this.outcome = outcome
-    for (const direction of this.directions) direction.drop()
+    this.request.drop()
+    this.response.drop()
     this.attempt(() => this.giveBack())
     if (end !== "completed") {
       this.attempt(() => this.client.abort())
@@ -160,7 +169,7 @@ export class Connection implements Filler {
   }
 }
 
-export class Direction {
+export class Direction implements PeerEvents {
   readonly connection: Connection
   readonly side: "request" | "response"
   readonly source: Peer
@@ -173,7 +182,7 @@ export class Direction {
   /** Since when it has waited for a buffer. */
   waitingSince: number | undefined = undefined
   readonly channel: Channel
-  private overdraft: Array<Uint8Array> = []
+  private overdraft: Array<Uint8Array> = none
   private overdraftBytes = 0
   /** The write in flight: how many bytes of `held`; 0 if there is none. */
   private inFlightBytes = 0
@@ -208,26 +217,32 @@ export class Direction {
     this.progress = new Progress(connection.shared.stallGraceMs)
   }
 
-  /** What the source calls. A callback of a socket must not throw. */
-  readonly events: PeerEvents = {
-    onBytes: (bytes) => {
-      try {
-        this.arrived(bytes)
-      } catch (error) {
-        this.connection.broke(error)
-      }
-    },
-    onReadable: () => {
-      this.isReadable = true
-      this.pump()
-    },
-    onEnd: () => {
-      this.sourceEnded = true
-      this.isReadable = false
-      this.pump()
-    },
-    onReset: (cause) => this.connection.finish("reset", cause)
+  // ---- what the source tells: a callback of a socket must not throw ----------------------------------------------------
+
+  onBytes(bytes: Uint8Array): void {
+    try {
+      this.arrived(bytes)
+    } catch (error) {
+      this.connection.broke(error)
+    }
   }
+
+  onReadable(): void {
+    this.isReadable = true
+    this.pump()
+  }
+
+  onEnd(): void {
+    this.sourceEnded = true
+    this.isReadable = false
+    this.pump()
+  }
+
+  onReset(cause: unknown): void {
+    this.connection.finish("reset", cause)
+  }
+
+  // ---- what moves ---------------------------------------------------------------------------------------------------------
 
   /**
    * Moves what can be moved now: from the source or the overdraft into the buffer, from the buffer into the sink; then turns
@@ -267,7 +282,7 @@ export class Direction {
   drop(): void {
     if (this.overdraftBytes > 0) {
       this.connection.shared.overdraft(-this.overdraftBytes)
-      this.overdraft = []
+      this.overdraft = none
       this.overdraftBytes = 0
     }
     this.waitingSince = undefined
@@ -315,6 +330,7 @@ export class Direction {
     if (this.overdraftBytes + rest.length > overdraftLimitBytes) {
       return this.connection.finish("reset", new Error(`${this.source.label} sent on after it was asked to pause`))
     }
+    if (this.overdraft === none) this.overdraft = []
     // A copy of just these bytes: `slice` would not do, for on Node's Buffer it is a view that keeps the whole chunk.
     this.overdraft.push(new Uint8Array(rest))
     this.overdraftBytes += rest.length
