@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -149,26 +150,36 @@ const opened = (options: Net.NetConnectOpts, dial: (options: Net.NetConnectOpts)
     (socket) => Effect.sync(() => closeSocket(socket))
   )
 
-const connected = (socket: Net.Socket): Effect.Effect<void, Attempt> =>
+/** `ms` is Infinity if somebody else looks after the time. */
+const connected = (socket: Net.Socket, ms: number): Effect.Effect<void, Attempt> =>
   Effect.callback((resume) => {
-    const onConnect = (): void => {
-      socket.off("error", onError)
-      resume(Effect.void)
-    }
-    const onError = (error: unknown): void => {
+    const timer = ms === Infinity ? undefined : setTimeout(() => over(Effect.fail(noAnswer(ms))), ms)
+    const onConnect = (): void => over(Effect.void)
+    const onError = (error: unknown): void => over(Effect.fail(attemptOf(error)))
+    const forget = (): void => {
+      clearTimeout(timer)
       socket.off("connect", onConnect)
-      resume(Effect.fail(attemptOf(error)))
+      socket.off("error", onError)
+    }
+    const over = (result: Effect.Effect<void, Attempt>): void => {
+      forget()
+      resume(result)
     }
     socket.once("connect", onConnect)
     socket.once("error", onError)
-    return Effect.sync(() => {
-      socket.off("connect", onConnect)
-      socket.off("error", onError)
-    })
+    return Effect.sync(forget)
   })
 
 const within = <A, R>(ms: number, effect: Effect.Effect<A, Attempt, R>): Effect.Effect<A, Attempt, R> =>
   Effect.timeoutOrElse(effect, { duration: ms, orElse: () => Effect.fail(noAnswer(ms)) })
+
+/** The clock of a program that was given none: its sleeps are Node's timers, which can be had without two fibers that race. */
+const usualClock = Context.get(Context.empty(), Clock.Clock)
+
+const connectedWithin = (socket: Net.Socket, ms: number): Effect.Effect<void, Attempt> =>
+  Effect.withFiber((fiber) =>
+    fiber.getRef(Clock.Clock) === usualClock ? connected(socket, ms) : within(ms, connected(socket, Infinity))
+  )
 
 const attempt = (
   options: Net.NetConnectOpts,
@@ -177,7 +188,7 @@ const attempt = (
 ): Effect.Effect<Net.Socket, Attempt, Scope.Scope> =>
   Effect.flatMap(opened(options, dial), (socket) =>
     Effect.as(
-      Effect.onError(within(ms, connected(socket)), () => Effect.sync(() => abortSocket(socket))),
+      Effect.onError(connectedWithin(socket, ms), () => Effect.sync(() => abortSocket(socket))),
       socket
     ))
 

@@ -10,8 +10,8 @@ const connect = mutantsOf("node", "packages/node/src/Connect.ts", [
     law: "bounds",
     rule: "both sides are read as soon as the target is dialled",
     row: "F6",
-    find: "Effect.onError(within(ms, connected(socket)), () => Effect.sync(() => abortSocket(socket))),\n",
-    replace: "ms < 0 ? within(ms, connected(socket)) : Effect.void,\n"
+    find: "Effect.onError(connectedWithin(socket, ms), () => Effect.sync(() => abortSocket(socket))),\n",
+    replace: "ms < 0 ? connectedWithin(socket, ms) : Effect.void,\n"
   }
 ])
 
