@@ -220,8 +220,8 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     name: "what-was-taken-before-the-write-counts",
     law: "stall",
     rule: "a write begins with whatever sample there is",
-    find: "this.progress.begin(this.connection.shared.now(), this.written, this.stillHolds)\n",
-    replace: `this.progress.begin(this.connection.shared.now(), this.written, this.stillHolds)
+    find: "this.progress.begin(this.now(), this.written, this.stillHolds)\n",
+    replace: `this.progress.begin(this.now(), this.written, this.stillHolds)
     if (this.sink.unsentBytes() !== undefined) this.progress.look(this.connection.shared.now(), this.sample())
 `
   },

@@ -196,6 +196,8 @@ export class Direction implements PeerEvents {
   private sourceEnded = false
   private isEnding = false
   private isPumping = false
+  /** The time of this step, once it has been asked for; 0 before. A clock costs as much as a buffer. */
+  private at = 0
   private turn = 0
   private movedInTurn = 0
   /** What the last look saw; undefined if bytes were written since. */
@@ -252,6 +254,7 @@ export class Direction implements PeerEvents {
   pump(): void {
     if (this.isPumping) return
     this.isPumping = true
+    this.at = 0
     try {
       while (this.step() || this.steer()) { /* steps end: each moves bytes, and a turn moves at most `turnBytes` */ }
     } catch (error) {
@@ -302,10 +305,16 @@ export class Direction implements PeerEvents {
   private arrived(bytes: Uint8Array): void {
     if (this.isOver || bytes.length === 0) return
     if (this.sourceEnded) throw new Error(`${this.source.label} sent bytes behind its own end`)
-    this.connection.lastActivityAt = this.connection.shared.now()
     const rest = this.overdraft.length > 0 ? bytes : this.place(bytes)
     if (rest.length > 0) this.stash(rest)
     this.pump()
+    this.connection.lastActivityAt = this.now()
+  }
+
+  /** The same for all that happens in one step. */
+  private now(): number {
+    if (this.at === 0) this.at = this.connection.shared.now()
+    return this.at
   }
 
   /** Copies into the channel's buffer what fits, and returns the rest. */
@@ -364,7 +373,7 @@ export class Direction implements PeerEvents {
     const count = this.source.read(into)
     buffer.commit(count)
     this.isReadable = count === into.length
-    if (count > 0) this.connection.lastActivityAt = this.connection.shared.now()
+    if (count > 0) this.connection.lastActivityAt = this.now()
   }
 
   private unstash(): void {
@@ -399,7 +408,7 @@ export class Direction implements PeerEvents {
     const views = firstBytes(buffer, allowance)
     const count = Math.min(buffer.length, allowance)
     this.moves(count)
-    this.progress.begin(this.connection.shared.now(), this.written, this.stillHolds)
+    this.progress.begin(this.now(), this.written, this.stillHolds)
     this.hold(buffer)
     this.inFlightBytes = count
     try {
@@ -428,7 +437,8 @@ export class Direction implements PeerEvents {
     if (this.isOver) return
     if (count === 0 || buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)
     if (!accepted) return this.connection.finish("reset", new Error(`${this.sink.label} is gone`))
-    const now = this.connection.shared.now()
+    if (!this.isPumping) this.at = 0
+    const now = this.now()
     this.progress.done(now)
     this.connection.lastActivityAt = now
     this.seen = undefined
