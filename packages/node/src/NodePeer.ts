@@ -75,11 +75,11 @@ const writeQueueSize = (socket: Net.Socket): number => {
   return typeof size === "number" ? size : socket.writableLength
 }
 
-/** What a socket has no address of: it is no TCP socket, or it was gone before anybody asked. */
-const unnamed = (socket: Net.Socket): string =>
-  socket.localAddress === undefined && !socket.destroyed ? "unix" : "a client that is gone"
-
-const labelOf = ({ remoteAddress: host = "", remotePort: port = 0 }: Net.Socket): string => {
+const labelOf = (socket: Net.Socket): string => {
+  const { remoteAddress: host, remotePort: port } = socket
+  if (host === undefined || port === undefined) {
+    return socket.localAddress === undefined && !socket.destroyed ? "unix" : "a client that is gone"
+  }
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 }
 
@@ -140,8 +140,7 @@ export class NodePeer implements Peer {
 
   constructor(socket: Net.Socket, options: NodePeerOptions = {}) {
     this.socket = socket
-    // Node remembers an address that was asked for, so the label can be made when it is needed, also when the socket is gone.
-    this.#label = options.label ?? (socket.remoteAddress === undefined ? unnamed(socket) : undefined)
+    this.#label = options.label
     this.#wanted = options.landing ?? "plain"
     socket.pause()
     Reflect.set(socket, peerKey, this)
@@ -174,6 +173,7 @@ export class NodePeer implements Peer {
     }
   }
 
+  /** Asks the system for the address when it is first wanted, which for most connections is never. */
   get label(): string {
     return this.#label ??= labelOf(this.socket)
   }

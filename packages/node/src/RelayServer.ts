@@ -184,11 +184,12 @@ class Doors {
     target: Address.Address,
     life: Effect.Effect<RelayOutcome, ConnectFailed, R>
   ): Effect.Effect<void, never, R> {
+    const { label } = client
     return Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
       const say = (end: string, toTarget: number, toClient: number) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
           Effect.logDebug(
-            `${client.label} -> ${
+            `${label} -> ${
               Address.format(target)
             }: ${end}, ${toTarget} bytes to the target, ${toClient} to the client, ` +
               `${now - startedAt} ms`
