@@ -143,12 +143,12 @@ const endpointsOf = (
 
 const dialNode = (options: Net.NetConnectOpts): Net.Socket => Net.connect(options)
 
-/** A socket that reads nothing, whose errors are heard, and that the scope closes. */
-const opened = (options: Net.NetConnectOpts, dial: (options: Net.NetConnectOpts) => Net.Socket) =>
-  Effect.acquireRelease(
-    Effect.sync(() => dial(options).pause().on("error", () => {})),
-    (socket) => Effect.sync(() => closeSocket(socket))
-  )
+/** Begins to connect a socket, and sees to it that it is closed. */
+type Open<R> = (options: Net.NetConnectOpts) => Effect.Effect<Net.Socket, never, R>
+
+/** A socket that reads nothing, and whose errors are heard. */
+const begun = (options: Net.NetConnectOpts, dial: ConnectOptions["dial"] = dialNode): Net.Socket =>
+  dial(options).pause().on("error", () => {})
 
 /** `ms` is Infinity if somebody else looks after the time. */
 const connected = (socket: Net.Socket, ms: number): Effect.Effect<void, Attempt> =>
@@ -181,12 +181,8 @@ const connectedWithin = (socket: Net.Socket, ms: number): Effect.Effect<void, At
     fiber.getRef(Clock.Clock) === usualClock ? connected(socket, ms) : within(ms, connected(socket, Infinity))
   )
 
-const attempt = (
-  options: Net.NetConnectOpts,
-  dial: (options: Net.NetConnectOpts) => Net.Socket,
-  ms: number
-): Effect.Effect<Net.Socket, Attempt, Scope.Scope> =>
-  Effect.flatMap(opened(options, dial), (socket) =>
+const attempt = <R>(options: Net.NetConnectOpts, open: Open<R>, ms: number): Effect.Effect<Net.Socket, Attempt, R> =>
+  Effect.flatMap(open(options), (socket) =>
     Effect.as(
       Effect.onError(connectedWithin(socket, ms), () => Effect.sync(() => abortSocket(socket))),
       socket
@@ -196,18 +192,18 @@ const nameOf = (options: Net.NetConnectOpts): string =>
   "host" in options && options.host !== undefined ? `${options.host} ` : ""
 
 /** Each address in turn; one that does not answer gets an even share of the time that is left. */
-const firstThatAnswers = (
+const firstThatAnswers = <R>(
   endpoints: ReadonlyArray<Net.NetConnectOpts>,
-  options: ConnectOptions,
+  open: Open<R>,
   deadline: number
-): Effect.Effect<Net.Socket, Attempt, Scope.Scope> =>
+): Effect.Effect<Net.Socket, Attempt, R> =>
   Effect.gen(function*() {
     const failed: Array<string> = []
     let why: ConnectFailure = "timeout"
     for (const [i, endpoint] of endpoints.entries()) {
       const left = deadline - (yield* Clock.currentTimeMillis)
       const share = left / (endpoints.length - i)
-      const result = yield* Effect.result(attempt(endpoint, options.dial ?? dialNode, share))
+      const result = yield* Effect.result(attempt(endpoint, open, share))
       if (result._tag === "Success") return result.success
       why = result.failure.why
       failed.push(`${endpoints.length > 1 ? nameOf(endpoint) : ""}${result.failure.words}`)
@@ -215,17 +211,32 @@ const firstThatAnswers = (
     return yield* new Attempt({ why, words: failed.join(", ") })
   })
 
-const named = (
+const named = <R>(
   host: string,
   port: number,
   options: ConnectOptions,
+  open: Open<R>,
   ms: number
-): Effect.Effect<Net.Socket, Attempt, Scope.Scope> =>
+): Effect.Effect<Net.Socket, Attempt, R> =>
   Effect.gen(function*() {
     const deadline = (yield* Clock.currentTimeMillis) + ms
     const endpoints = yield* within(ms, endpointsOf(host, port, options))
-    return yield* firstThatAnswers(endpoints, options, deadline)
+    return yield* firstThatAnswers(endpoints, open, deadline)
   })
+
+const reached = <R>(
+  target: Address.Address,
+  options: ConnectOptions,
+  open: Open<R>
+): Effect.Effect<Net.Socket, ConnectFailed, R> =>
+  Effect.suspend(() => {
+    const ms = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "5 seconds"))
+    if (target._tag === "Unix") return attempt({ ...socketOptions, path: target.path }, open, ms)
+    const { host = "localhost", port } = target
+    return Net.isIP(host) === 0 ? named(host, port, options, open, ms) : attempt(at(host, port), open, ms)
+  }).pipe(
+    Effect.mapError(({ why, words }) => new ConnectFailed({ target, why, detail: words }))
+  )
 
 /**
  * A socket connected to the target, paused, for the rest of the scope: at its end it is closed if both directions ended in
@@ -239,12 +250,26 @@ export const connect = (
   target: Address.Address,
   options: ConnectOptions = {}
 ): Effect.Effect<Net.Socket, ConnectFailed, Scope.Scope> =>
-  Effect.suspend(() => {
-    const ms = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "5 seconds"))
-    const dial = options.dial ?? dialNode
-    if (target._tag === "Unix") return attempt({ ...socketOptions, path: target.path }, dial, ms)
-    const { host = "localhost", port } = target
-    return Net.isIP(host) === 0 ? named(host, port, options, ms) : attempt(at(host, port), dial, ms)
-  }).pipe(
-    Effect.mapError(({ why, words }) => new ConnectFailed({ target, why, detail: words }))
-  )
+  reached(target, options, (endpoint) =>
+    Effect.acquireRelease(
+      Effect.sync(() => begun(endpoint, options.dial)),
+      (socket) => Effect.sync(() => closeSocket(socket))
+    ))
+
+/**
+ * The same without a scope, which costs as much as a fiber: each socket that is opened is handed over at once, and is the
+ * caller's to close. One that does not answer is aborted before the next is opened.
+ *
+ * @internal
+ */
+export const connectHeld = (
+  target: Address.Address,
+  options: ConnectOptions,
+  hold: (socket: Net.Socket) => void
+): Effect.Effect<Net.Socket, ConnectFailed> =>
+  reached(target, options, (endpoint) =>
+    Effect.sync(() => {
+      const socket = begun(endpoint, options.dial)
+      hold(socket)
+      return socket
+    }))

@@ -26,12 +26,12 @@ import {
 } from "headgate"
 import type * as Net from "node:net"
 import * as Address from "./Address.ts"
-import { connect, type ConnectFailed } from "./Connect.ts"
+import { type ConnectFailed, connectHeld } from "./Connect.ts"
 import * as LogOnce from "./internal/logOnce.ts"
 import type { Picture } from "./internal/statusPage.ts"
 import * as Landing from "./Landing.ts"
 import { AcceptGate, listen, type ListenFailed, type NodeListener } from "./NodeListener.ts"
-import { NodePeer, sampleUnsent } from "./NodePeer.ts"
+import { closeSocket, NodePeer, sampleUnsent } from "./NodePeer.ts"
 import { headerV2 } from "./ProxyProtocol.ts"
 import type { RelaySettings } from "./RelayFlags.ts"
 import * as StatusServer from "./StatusServer.ts"
@@ -136,9 +136,13 @@ class Doors {
     return Effect.suspend(() => {
       this.open++
       const client = new NodePeer(socket, { landing: this.landing })
-      const life = Effect.scoped(this.relayed(client, target))
+      let server: Net.Socket | undefined = undefined
+      const life = this.relayed(client, target, (socket) => {
+        server = socket
+      })
       return Effect.onExitPrimitive(this.told(client, target, life), () => {
         client.close()
+        if (server !== undefined) closeSocket(server)
         this.left()
         return undefined
       })
@@ -154,12 +158,14 @@ class Doors {
     })
   }
 
-  /** Neither side is read before both are open. The target's socket is the scope's. */
+  /** Neither side is read before both are open. */
   private relayed(
     client: NodePeer,
-    target: Address.Address
-  ): Effect.Effect<RelayOutcome, ConnectFailed, Scope.Scope> {
-    return Effect.flatMap(connect(target, { connectTimeout: this.settings.connectTimeout }), (socket) => {
+    target: Address.Address,
+    hold: (socket: Net.Socket) => void
+  ): Effect.Effect<RelayOutcome, ConnectFailed> {
+    const { connectTimeout } = this.settings
+    return Effect.flatMap(connectHeld(target, { connectTimeout }, hold), (socket) => {
       const server = new NodePeer(socket, { landing: this.landing })
       const run = this.relay.run(client, server)
       return this.settings.proxyProtocol === "v2" ? Effect.andThen(introduce(client.socket, server), run) : run
@@ -167,11 +173,11 @@ class Doors {
   }
 
   /** That a target could not be had is said to everybody; how a connection ended, to whoever asks for debug lines. */
-  private told<R>(
+  private told(
     client: NodePeer,
     target: Address.Address,
-    life: Effect.Effect<RelayOutcome, ConnectFailed, R>
-  ): Effect.Effect<void, never, R> {
+    life: Effect.Effect<RelayOutcome, ConnectFailed>
+  ): Effect.Effect<void> {
     return Effect.withFiber((fiber) => {
       const isDebugging = LogLevel.isLessThanOrEqualTo(fiber.getRef(References.MinimumLogLevel), "Debug")
       if (isDebugging) return this.described(client, target, life)
@@ -179,11 +185,11 @@ class Doors {
     })
   }
 
-  private described<R>(
+  private described(
     client: NodePeer,
     target: Address.Address,
-    life: Effect.Effect<RelayOutcome, ConnectFailed, R>
-  ): Effect.Effect<void, never, R> {
+    life: Effect.Effect<RelayOutcome, ConnectFailed>
+  ): Effect.Effect<void> {
     const { label } = client
     return Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
       const say = (end: string, toTarget: number, toClient: number) =>
