@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -127,84 +128,115 @@ export const interleave = (addresses: ReadonlyArray<ResolvedAddress>): ReadonlyA
     .filter((address) => address !== undefined)
 }
 
+const at = (host: string, port: number): Net.NetConnectOpts => ({ ...socketOptions, host, port })
+
 const endpointsOf = (
-  target: Address.Address,
+  host: string,
+  port: number,
   options: ConnectOptions
-): Effect.Effect<ReadonlyArray<Net.NetConnectOpts>, Attempt> => {
-  if (target._tag === "Unix") return Effect.succeed([{ ...socketOptions, path: target.path }])
-  const host = target.host ?? "localhost"
-  const at = (address: string): Net.NetConnectOpts => ({ ...socketOptions, host: address, port: target.port })
-  if (Net.isIP(host) !== 0) return Effect.succeed([at(host)])
-  return (options.resolve ?? lookup)(host).pipe(
+): Effect.Effect<ReadonlyArray<Net.NetConnectOpts>, Attempt> =>
+  (options.resolve ?? lookup)(host).pipe(
     Effect.mapError(attemptOf),
     Effect.filterOrFail((found) => found.length > 0, () => new Attempt({ why: "nameNotFound", words: "no address" })),
-    Effect.map((found) => interleave(found).map(({ address }) => at(address)))
+    Effect.map((found) => interleave(found).map(({ address }) => at(address, port)))
   )
-}
 
 const dialNode = (options: Net.NetConnectOpts): Net.Socket => Net.connect(options)
 
-/** A socket that reads nothing, whose errors are heard, and that the scope closes. */
-const opened = (options: Net.NetConnectOpts, dial: (options: Net.NetConnectOpts) => Net.Socket) =>
-  Effect.acquireRelease(
-    Effect.sync(() => dial(options).pause().on("error", () => {})),
-    (socket) => Effect.sync(() => closeSocket(socket))
-  )
+/** Begins to connect a socket, and sees to it that it is closed. */
+type Open<R> = (options: Net.NetConnectOpts) => Effect.Effect<Net.Socket, never, R>
 
-const connected = (socket: Net.Socket): Effect.Effect<void, Attempt> =>
+/** A socket that reads nothing, and whose errors are heard. */
+const begun = (options: Net.NetConnectOpts, dial: ConnectOptions["dial"] = dialNode): Net.Socket =>
+  dial(options).pause().on("error", () => {})
+
+/** `ms` is Infinity if somebody else looks after the time. */
+const connected = (socket: Net.Socket, ms: number): Effect.Effect<void, Attempt> =>
   Effect.callback((resume) => {
-    const onConnect = (): void => {
-      socket.off("error", onError)
-      resume(Effect.void)
-    }
-    const onError = (error: unknown): void => {
+    const timer = ms === Infinity ? undefined : setTimeout(() => over(Effect.fail(noAnswer(ms))), ms)
+    const onConnect = (): void => over(Effect.void)
+    const onError = (error: unknown): void => over(Effect.fail(attemptOf(error)))
+    const forget = (): void => {
+      clearTimeout(timer)
       socket.off("connect", onConnect)
-      resume(Effect.fail(attemptOf(error)))
+      socket.off("error", onError)
+    }
+    const over = (result: Effect.Effect<void, Attempt>): void => {
+      forget()
+      resume(result)
     }
     socket.once("connect", onConnect)
     socket.once("error", onError)
-    return Effect.sync(() => {
-      socket.off("connect", onConnect)
-      socket.off("error", onError)
-    })
+    return Effect.sync(forget)
   })
 
 const within = <A, R>(ms: number, effect: Effect.Effect<A, Attempt, R>): Effect.Effect<A, Attempt, R> =>
   Effect.timeoutOrElse(effect, { duration: ms, orElse: () => Effect.fail(noAnswer(ms)) })
 
-const attempt = (
-  options: Net.NetConnectOpts,
-  dial: (options: Net.NetConnectOpts) => Net.Socket,
-  ms: number
-): Effect.Effect<Net.Socket, Attempt, Scope.Scope> =>
-  Effect.gen(function*() {
-    const socket = yield* opened(options, dial)
-    yield* Effect.onError(within(ms, connected(socket)), () => Effect.sync(() => abortSocket(socket)))
-    return socket
-  })
+/** The clock of a program that was given none: its sleeps are Node's timers, which can be had without two fibers that race. */
+const usualClock = Context.get(Context.empty(), Clock.Clock)
+
+const connectedWithin = (socket: Net.Socket, ms: number): Effect.Effect<void, Attempt> =>
+  Effect.withFiber((fiber) =>
+    fiber.getRef(Clock.Clock) === usualClock ? connected(socket, ms) : within(ms, connected(socket, Infinity))
+  )
+
+const attempt = <R>(options: Net.NetConnectOpts, open: Open<R>, ms: number): Effect.Effect<Net.Socket, Attempt, R> =>
+  Effect.flatMap(open(options), (socket) =>
+    Effect.as(
+      Effect.onError(connectedWithin(socket, ms), () => Effect.sync(() => abortSocket(socket))),
+      socket
+    ))
 
 const nameOf = (options: Net.NetConnectOpts): string =>
   "host" in options && options.host !== undefined ? `${options.host} ` : ""
 
 /** Each address in turn; one that does not answer gets an even share of the time that is left. */
-const firstThatAnswers = (
+const firstThatAnswers = <R>(
   endpoints: ReadonlyArray<Net.NetConnectOpts>,
-  options: ConnectOptions,
+  open: Open<R>,
   deadline: number
-): Effect.Effect<Net.Socket, Attempt, Scope.Scope> =>
+): Effect.Effect<Net.Socket, Attempt, R> =>
   Effect.gen(function*() {
     const failed: Array<string> = []
     let why: ConnectFailure = "timeout"
     for (const [i, endpoint] of endpoints.entries()) {
       const left = deadline - (yield* Clock.currentTimeMillis)
       const share = left / (endpoints.length - i)
-      const result = yield* Effect.result(attempt(endpoint, options.dial ?? dialNode, share))
+      const result = yield* Effect.result(attempt(endpoint, open, share))
       if (result._tag === "Success") return result.success
       why = result.failure.why
       failed.push(`${endpoints.length > 1 ? nameOf(endpoint) : ""}${result.failure.words}`)
     }
     return yield* new Attempt({ why, words: failed.join(", ") })
   })
+
+const named = <R>(
+  host: string,
+  port: number,
+  options: ConnectOptions,
+  open: Open<R>,
+  ms: number
+): Effect.Effect<Net.Socket, Attempt, R> =>
+  Effect.gen(function*() {
+    const deadline = (yield* Clock.currentTimeMillis) + ms
+    const endpoints = yield* within(ms, endpointsOf(host, port, options))
+    return yield* firstThatAnswers(endpoints, open, deadline)
+  })
+
+const reached = <R>(
+  target: Address.Address,
+  options: ConnectOptions,
+  open: Open<R>
+): Effect.Effect<Net.Socket, ConnectFailed, R> =>
+  Effect.suspend(() => {
+    const ms = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "5 seconds"))
+    if (target._tag === "Unix") return attempt({ ...socketOptions, path: target.path }, open, ms)
+    const { host = "localhost", port } = target
+    return Net.isIP(host) === 0 ? named(host, port, options, open, ms) : attempt(at(host, port), open, ms)
+  }).pipe(
+    Effect.mapError(({ why, words }) => new ConnectFailed({ target, why, detail: words }))
+  )
 
 /**
  * A socket connected to the target, paused, for the rest of the scope: at its end it is closed if both directions ended in
@@ -218,11 +250,26 @@ export const connect = (
   target: Address.Address,
   options: ConnectOptions = {}
 ): Effect.Effect<Net.Socket, ConnectFailed, Scope.Scope> =>
-  Effect.gen(function*() {
-    const ms = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "5 seconds"))
-    const deadline = (yield* Clock.currentTimeMillis) + ms
-    const endpoints = yield* within(ms, endpointsOf(target, options))
-    return yield* firstThatAnswers(endpoints, options, deadline)
-  }).pipe(
-    Effect.mapError(({ why, words }) => new ConnectFailed({ target, why, detail: words }))
-  )
+  reached(target, options, (endpoint) =>
+    Effect.acquireRelease(
+      Effect.sync(() => begun(endpoint, options.dial)),
+      (socket) => Effect.sync(() => closeSocket(socket))
+    ))
+
+/**
+ * The same without a scope, which costs as much as a fiber: each socket that is opened is handed over at once, and is the
+ * caller's to close. One that does not answer is aborted before the next is opened.
+ *
+ * @internal
+ */
+export const connectHeld = (
+  target: Address.Address,
+  options: ConnectOptions,
+  hold: (socket: Net.Socket) => void
+): Effect.Effect<Net.Socket, ConnectFailed> =>
+  reached(target, options, (endpoint) =>
+    Effect.sync(() => {
+      const socket = begun(endpoint, options.dial)
+      hold(socket)
+      return socket
+    }))

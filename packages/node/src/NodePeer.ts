@@ -76,9 +76,10 @@ const writeQueueSize = (socket: Net.Socket): number => {
 }
 
 const labelOf = (socket: Net.Socket): string => {
-  const { localAddress, remoteAddress: host, remotePort: port } = socket
-  if (localAddress === undefined) return "unix"
-  if (host === undefined || port === undefined) return "a client that is gone"
+  const { remoteAddress: host, remotePort: port } = socket
+  if (host === undefined || port === undefined) {
+    return socket.localAddress === undefined && !socket.destroyed ? "unix" : "a client that is gone"
+  }
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 }
 
@@ -104,17 +105,25 @@ export interface NodePeerOptions {
   readonly landing?: Landing | undefined
 }
 
+/** Where a socket's peer is found, so that all sockets share their listeners: a closure for each event is memory when idle. */
+const peerKey = Symbol("headgate/NodePeer")
+
+const peerOf = (socket: Net.Socket): NodePeer | undefined => {
+  const peer: unknown = Reflect.get(socket, peerKey)
+  return peer instanceof NodePeer ? peer : undefined
+}
+
 /**
- * A `Peer` over a socket that is connected.
+ * A `Peer` over a socket that is connected, and has no other peer.
  *
  * @category models
  * @since 0.1.0
  */
 export class NodePeer implements Peer {
-  readonly label: string
   readonly socket: Net.Socket
-  /** How `/proc/net/tcp` names it; undefined for Unix sockets. */
-  readonly #queueKey: string | undefined
+  #label: string | undefined
+  /** How `/proc/net/tcp` names it; undefined for Unix sockets, and before anybody asked. */
+  #queueKey: string | undefined
   #events: PeerEvents | undefined
   /** Nothing is told any more: aborted, or the end was told. */
   #silent = false
@@ -131,24 +140,49 @@ export class NodePeer implements Peer {
 
   constructor(socket: Net.Socket, options: NodePeerOptions = {}) {
     this.socket = socket
-    this.label = options.label ?? labelOf(socket)
+    this.#label = options.label
     this.#wanted = options.landing ?? "plain"
-    this.#queueKey = kernelQueues.keyOf(socket)
     socket.pause()
-    socket.on("data", this.#onData)
-    socket.on("end", this.#onEnd)
-    socket.on("finish", this.#onFinish)
-    socket.on("error", this.#onError)
-    socket.on("close", this.#onClose)
+    Reflect.set(socket, peerKey, this)
+    socket.on("end", NodePeer.#listeners.end)
+    socket.on("error", NodePeer.#listeners.error)
+    socket.on("close", NodePeer.#listeners.close)
     if (socket.destroyed) this.#closed = true
+  }
+
+  static readonly #listeners = {
+    data(this: Net.Socket, bytes: Uint8Array): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onData(bytes)
+    },
+    end(this: Net.Socket): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onEnd()
+    },
+    finish(this: Net.Socket): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onFinish()
+    },
+    error(this: Net.Socket, cause: unknown): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onError(cause)
+    },
+    close(this: Net.Socket): void {
+      const peer = peerOf(this)
+      if (peer !== undefined) peer.#onClose()
+    }
+  }
+
+  /** Asks the system for the address when it is first wanted, which for most connections is never. */
+  get label(): string {
+    return this.#label ??= labelOf(this.socket)
   }
 
   attach(events: PeerEvents): void {
     this.#events = events
-    if (this.#closed) queueMicrotask(this.#onClose)
-    else if (this.#wanted === "readiness" && events.onReadable !== undefined) {
-      this.#readiness = land(this.socket, { readable: () => this.#onReadable() })
-    }
+    if (this.#closed) return queueMicrotask(() => this.#onClose())
+    if (this.#wanted === "readiness" && events.onReadable !== undefined) this.#readiness = land(this.socket, this)
+    if (this.#readiness === undefined) this.socket.on("data", NodePeer.#listeners.data)
   }
 
   readStart(): void {
@@ -178,6 +212,7 @@ export class NodePeer implements Peer {
   end(done: () => void): void {
     if (this.socket.destroyed) return
     this.#endDone = done
+    this.socket.on("finish", NodePeer.#listeners.finish)
     if (this.#writeDone === undefined) this.socket.end()
   }
 
@@ -213,7 +248,8 @@ export class NodePeer implements Peer {
 
   /** The key under which a sample of the kernel's queues has it; undefined if it has none. */
   get queueKey(): string | undefined {
-    return this.socket.destroyed ? undefined : this.#queueKey
+    if (this.socket.destroyed) return undefined
+    return this.#queueKey ??= kernelQueues.keyOf(this.socket)
   }
 
   /** Takes its figure out of a sample. */
@@ -222,31 +258,32 @@ export class NodePeer implements Peer {
     this.#unsent = key === undefined ? undefined : queues.get(key)
   }
 
-  readonly #onData = (bytes: Uint8Array): void => {
+  #onData(bytes: Uint8Array): void {
     if (!this.#silent) this.#events?.onBytes(bytes)
     free(bytes)
   }
 
-  #onReadable(): void {
+  /** @internal */
+  readable(): void {
     if (!this.#silent) this.#events?.onReadable?.()
   }
 
-  readonly #onEnd = (): void => {
+  #onEnd(): void {
     if (!this.#silent) this.#events?.onEnd()
   }
 
-  readonly #onFinish = (): void => {
+  #onFinish(): void {
     const done = this.#endDone
     this.#endDone = undefined
     if (!this.#silent) done?.()
   }
 
-  readonly #onError = (cause: unknown): void => {
+  #onError(cause: unknown): void {
     this.#cause ??= cause
   }
 
   /** Comes after the callbacks of all writes: so the reset is the last thing told. */
-  readonly #onClose = (): void => {
+  #onClose(): void {
     this.#closed = true
     this.#unsent = undefined
     if (this.#silent || this.#events === undefined || isOrderly(this.socket)) return

@@ -11,6 +11,8 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import {
   AppletScheduler,
@@ -24,12 +26,12 @@ import {
 } from "headgate"
 import type * as Net from "node:net"
 import * as Address from "./Address.ts"
-import { connect, type ConnectFailed } from "./Connect.ts"
+import { type ConnectFailed, connectHeld } from "./Connect.ts"
 import * as LogOnce from "./internal/logOnce.ts"
 import type { Picture } from "./internal/statusPage.ts"
 import * as Landing from "./Landing.ts"
 import { AcceptGate, listen, type ListenFailed, type NodeListener } from "./NodeListener.ts"
-import { fromSocket, type NodePeer, sampleUnsent } from "./NodePeer.ts"
+import { closeSocket, NodePeer, sampleUnsent } from "./NodePeer.ts"
 import { headerV2 } from "./ProxyProtocol.ts"
 import type { RelaySettings } from "./RelayFlags.ts"
 import * as StatusServer from "./StatusServer.ts"
@@ -87,9 +89,9 @@ export const make = (
   Effect.gen(function*() {
     const gate = new AcceptGate({ maxConnections: settings.maxConnections })
     const landing = yield* chooseLanding(settings)
-    const doors = new Doors(settings, landing.landing, yield* LogOnce.make())
+    const doors = new Doors(settings, landing.landing, yield* Relay, yield* LogOnce.make())
     const listeners = yield* Effect.forEach(settings.routes, ({ listen: address, target }) =>
-      listen<Relay>(address, { gate, handler: (socket) => doors.serve(socket, target) }))
+      listen(address, { gate, handler: (socket) => doors.serve(socket, target) }))
     const listening = listeners.map((listener) =>
       listener.address
     )
@@ -119,23 +121,31 @@ class Doors {
   private readonly empty = Deferred.makeUnsafe<void>()
   private readonly settings: RelaySettings
   private readonly landing: Landing.Landing
+  private readonly relay: Relay["Service"]
   private readonly log: LogOnce.LogOnce
 
-  constructor(settings: RelaySettings, landing: Landing.Landing, log: LogOnce.LogOnce) {
+  constructor(settings: RelaySettings, landing: Landing.Landing, relay: Relay["Service"], log: LogOnce.LogOnce) {
     this.settings = settings
     this.landing = landing
+    this.relay = relay
     this.log = log
   }
 
   /** One connection's life: whatever ends it, both sockets are closed or reset when it is over. */
-  serve(socket: Net.Socket, target: Address.Address): Effect.Effect<void, never, Relay> {
+  serve(socket: Net.Socket, target: Address.Address): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.open++
-      const life = Effect.flatMap(
-        fromSocket(socket, { landing: this.landing }),
-        (client) => this.reported(client, target, this.relay(client, target))
-      )
-      return Effect.onExit(Effect.scoped(life), () => Effect.sync(() => this.left()))
+      const client = new NodePeer(socket, { landing: this.landing })
+      let server: Net.Socket | undefined = undefined
+      const life = this.relayed(client, target, (socket) => {
+        server = socket
+      })
+      return Effect.onExitPrimitive(this.told(client, target, life), () => {
+        client.close()
+        if (server !== undefined) closeSocket(server)
+        this.left()
+        return undefined
+      })
     })
   }
 
@@ -149,30 +159,43 @@ class Doors {
   }
 
   /** Neither side is read before both are open. */
-  private relay(
+  private relayed(
     client: NodePeer,
-    target: Address.Address
-  ): Effect.Effect<RelayOutcome, ConnectFailed, Relay | Scope.Scope> {
-    return Effect.gen({ self: this }, function*() {
-      const relay = yield* Relay
-      const socket = yield* connect(target, { connectTimeout: this.settings.connectTimeout })
-      const server = yield* fromSocket(socket, { landing: this.landing })
-      if (this.settings.proxyProtocol === "v2") yield* introduce(client.socket, server)
-      return yield* relay.run(client, server)
+    target: Address.Address,
+    hold: (socket: Net.Socket) => void
+  ): Effect.Effect<RelayOutcome, ConnectFailed> {
+    const { connectTimeout } = this.settings
+    return Effect.flatMap(connectHeld(target, { connectTimeout }, hold), (socket) => {
+      const server = new NodePeer(socket, { landing: this.landing })
+      const run = this.relay.run(client, server)
+      return this.settings.proxyProtocol === "v2" ? Effect.andThen(introduce(client.socket, server), run) : run
     })
   }
 
-  /** Says how a connection ended: to whoever asks for debug lines; that its target could not be had, to everybody. */
-  private reported<R>(
+  /** That a target could not be had is said to everybody; how a connection ended, to whoever asks for debug lines. */
+  private told(
     client: NodePeer,
     target: Address.Address,
-    life: Effect.Effect<RelayOutcome, ConnectFailed, R>
-  ): Effect.Effect<void, never, R> {
+    life: Effect.Effect<RelayOutcome, ConnectFailed>
+  ): Effect.Effect<void> {
+    return Effect.withFiber((fiber) => {
+      const isDebugging = LogLevel.isLessThanOrEqualTo(fiber.getRef(References.MinimumLogLevel), "Debug")
+      if (isDebugging) return this.described(client, target, life)
+      return Effect.catch(Effect.asVoid(life), (failure) => this.noTarget(failure))
+    })
+  }
+
+  private described(
+    client: NodePeer,
+    target: Address.Address,
+    life: Effect.Effect<RelayOutcome, ConnectFailed>
+  ): Effect.Effect<void> {
+    const { label } = client
     return Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
       const say = (end: string, toTarget: number, toClient: number) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) =>
           Effect.logDebug(
-            `${client.label} -> ${
+            `${label} -> ${
               Address.format(target)
             }: ${end}, ${toTarget} bytes to the target, ${toClient} to the client, ` +
               `${now - startedAt} ms`

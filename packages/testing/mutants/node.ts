@@ -10,8 +10,8 @@ const connect = mutantsOf("node", "packages/node/src/Connect.ts", [
     law: "bounds",
     rule: "both sides are read as soon as the target is dialled",
     row: "F6",
-    find: "    yield* Effect.onError(within(ms, connected(socket)), () => Effect.sync(() => abortSocket(socket)))\n",
-    replace: "    if (ms < 0) yield* connected(socket)\n"
+    find: "Effect.onError(connectedWithin(socket, ms), () => Effect.sync(() => abortSocket(socket))),\n",
+    replace: "ms < 0 ? connectedWithin(socket, ms) : Effect.void,\n"
   }
 ])
 
@@ -20,8 +20,8 @@ const peer = mutantsOf("node", "packages/node/src/NodePeer.ts", [
     name: "a-socket-is-read-before-anybody-asks",
     law: "overdraft",
     rule: "a socket is read from the moment at which it is a peer",
-    find: "    socket.pause()\n    socket.on(\"data\", this.#onData)\n",
-    replace: "    socket.on(\"data\", this.#onData)\n"
+    find: "    socket.pause()\n    Reflect.set(socket, peerKey, this)\n",
+    replace: "    Reflect.set(socket, peerKey, this)\n    socket.on(\"data\", NodePeer.#listeners.data)\n"
   },
   {
     name: "an-aborted-write-is-done-at-once",

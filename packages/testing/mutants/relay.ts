@@ -21,11 +21,11 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     name: "a-write-in-flight-is-not-pinned",
     law: "L2",
     rule: "until its write is done a buffer is its channel's, and goes with it",
-    find: "    this.connection.shared.pin(buffer)\n",
+    find: "    this.connection.shared.pool.pinUnsafe(buffer)\n",
     replace: "",
     and: [{
       file: "packages/headgate/src/internal/connection.ts",
-      find: "    if (buffer !== undefined) this.connection.shared.unpin(buffer)\n",
+      find: "    if (buffer !== undefined) this.connection.shared.pool.unpinUnsafe(buffer)\n",
       replace: ""
     }]
   },
@@ -101,21 +101,21 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     name: "a-write-that-landed-stays-pinned",
     law: "L3",
     rule: "a write that is over after its connection leaves its memory pinned",
-    find: "    if (buffer !== undefined) this.connection.shared.unpin(buffer)\n",
-    replace: "    if (buffer !== undefined && !this.isOver) this.connection.shared.unpin(buffer)\n"
+    find: "    if (buffer !== undefined) this.connection.shared.pool.unpinUnsafe(buffer)\n",
+    replace: "    if (buffer !== undefined && !this.isOver) this.connection.shared.pool.unpinUnsafe(buffer)\n"
   },
   {
     name: "an-end-keeps-its-buffers",
     law: "L3",
     rule: "the buffers of a connection go when its fiber notices",
-    find: "    this.attempt(() => this.stream.endUnsafe())\n",
+    find: "    this.attempt(() => this.giveBack())\n",
     replace: ""
   },
   {
     name: "sockets-before-buffers",
     law: "L11",
     rule: "an end aborts both sockets, and then gives back",
-    find: `    this.attempt(() => this.stream.endUnsafe())
+    find: `    this.attempt(() => this.giveBack())
     if (end !== "completed") {
       this.attempt(() => this.client.abort())
       this.attempt(() => this.target.abort())
@@ -125,7 +125,7 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
       this.attempt(() => this.client.abort())
       this.attempt(() => this.target.abort())
     }
-    this.attempt(() => this.stream.endUnsafe())
+    this.attempt(() => this.giveBack())
 `
   },
   {
@@ -220,8 +220,8 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     name: "what-was-taken-before-the-write-counts",
     law: "stall",
     rule: "a write begins with whatever sample there is",
-    find: "this.progress.begin(this.connection.shared.now(), this.written, this.stillHolds)\n",
-    replace: `this.progress.begin(this.connection.shared.now(), this.written, this.stillHolds)
+    find: "this.progress.begin(this.now(), this.written, this.stillHolds)\n",
+    replace: `this.progress.begin(this.now(), this.written, this.stillHolds)
     if (this.sink.unsentBytes() !== undefined) this.progress.look(this.connection.shared.now(), this.sample())
 `
   },
@@ -306,30 +306,37 @@ const relayed = mutantsOf("relay", "packages/headgate/src/internal/relay.ts", [
     name: "the-outcome-inside-the-end",
     law: "L9",
     rule: "who waits for a connection's outcome is resumed in the step that ended it",
-    find: "fiber.currentDispatcher.scheduleTask(() => resume(Effect.succeed(outcome)), 0)",
+    find: "this.turns.later(() => resume(Effect.succeed(outcome)))",
     replace: "resume(Effect.succeed(outcome))"
   },
   {
     name: "an-interrupt-leaves-the-connection",
     law: "L9",
     rule: "who is interrupted leaves its connection to its peers",
-    find: "            connection.finish(\"shutdown\", undefined)\n            return undefined\n",
-    replace: "            void connection\n            return undefined\n"
+    find: "      return Effect.sync(() => connection.finish(\"shutdown\", undefined))\n",
+    replace: ""
   },
   {
-    name: "a-connection-made-outside-the-mask",
+    name: "a-connection-made-before-anybody-waits",
     law: "L9",
     rule: "a connection is made, and then looked after",
-    find:
-      "          Effect.onExitPrimitive(restore(outcomeOf(connection)), () => {\n            connection.finish(\"shutdown\", undefined)\n            return undefined\n          })\n",
+    find: `    Effect.callback((resume) => {
+      const connection = this.connect(client, target)
+`,
     replace:
-      "          restore(Effect.onExitPrimitive(outcomeOf(connection), () => {\n            connection.finish(\"shutdown\", undefined)\n            return undefined\n          }))\n"
+      `    Effect.flatMap(Effect.sync(() => this.connect(client, target)), (connection) => Effect.callback((resume) => {
+`,
+    and: [{
+      file: "packages/headgate/src/internal/relay.ts",
+      find: "      return Effect.sync(() => connection.finish(\"shutdown\", undefined))\n    })\n",
+      replace: "      return Effect.sync(() => connection.finish(\"shutdown\", undefined))\n    }))\n"
+    }]
   },
   {
     name: "a-closed-relay-takes-connections",
     law: "ends",
     rule: "closing a relay ends the connections that there are",
-    find: "        if (this.isClosed) connection.finish(\"shutdown\", undefined)\n",
+    find: "    if (this.isClosed) connection.finish(\"shutdown\", undefined)\n",
     replace: ""
   }
 ])

@@ -28,7 +28,8 @@ export class Channel extends Identity implements Holder, RunPin {
   readonly criticality: Criticality
   readonly pool: BufferPool["Service"]
   readonly filledBy: "stream" | "applet"
-  readonly pending: BufferPending
+  private readonly stream: string
+  private ownPending: BufferPending | undefined = undefined
   filler: Filler | undefined = undefined
   private readonly waiter: Waiter
   private lease: Lease | undefined = undefined
@@ -50,18 +51,23 @@ export class Channel extends Identity implements Holder, RunPin {
     this.side = side
     this.criticality = criticality
     this.filledBy = filledBy
-    this.pending = new BufferPending({ pool: pool.name, stream, side })
+    this.stream = stream
     this.waiter = pool.waitQueue.waiter({ target: this, criticality, wake: () => this.told() })
+  }
+
+  /** An error has a stack, which costs more than all else in a channel: made for the first who asks. */
+  get pending(): BufferPending {
+    return this.ownPending ??= new BufferPending({ pool: this.pool.name, stream: this.stream, side: this.side })
   }
 
   /** Who waits, for people: the filler, never the stream for an applet. */
   override toString(): string {
-    return this.filler?.name ?? `the applet to come of ${this.pending.stream}`
+    return this.filler?.name ?? `the applet to come of ${this.stream}`
   }
 
   toJSON() {
-    const { criticality, lease, pending, side, waiter } = this
-    return { stream: pending.stream, side, criticality, filler: this.toString(), waiter: waiter.state, buffer: lease }
+    const { criticality, lease, side, stream, waiter } = this
+    return { stream, side, criticality, filler: this.toString(), waiter: waiter.state, buffer: lease }
   }
 
   get buffer(): ByteBuffer | undefined {

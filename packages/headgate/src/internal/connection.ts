@@ -1,28 +1,37 @@
 /**
- * One relayed connection: two directions, each a channel of one stream between a source and a sink.
+ * One relayed connection: two directions, each a channel between a source and a sink.
  *
  * Invariant: every byte that a source told is in exactly one place, in order: written, in the channel's buffer, or in the
  * overdraft behind it; and while any is in the overdraft, the source is not being read. So memory is bounded by the pool
  * and the overdraft, and nothing is lost but by a reset, which both sides are told as such: truncated never looks complete.
  *
- * The byte path runs in the peers' callbacks: take, fill, write, give back, without a fiber. Only when a buffer must be
- * waited for does the stream's fiber come in: the grant wakes it, and its run calls `pump`.
+ * The byte path runs in the peers' callbacks: take, fill, write, give back. Only when a buffer must be waited for does the run
+ * queue come in: the grant wakes the connection, whose run calls `pump`. It is an entity of its own kind: as a `ByteStream` it
+ * fills two channels and waits for both, but all that it does is synchronous, so it has no fiber and no scope to pay for.
  *
  * A buffer is filled by a copy of what the source told (`onBytes`), or by the source itself (`onReadable`, then `read`). In the
  * second way nothing is ever told that has no place, so there is no overdraft: what waits, waits in the operating system.
  */
+import type { BufferPool } from "../BufferPool.ts"
 import type { ByteBuffer } from "../ByteBuffer.ts"
-import * as ByteChannel from "../ByteChannel.ts"
-import type { ByteStream } from "../ByteStream.ts"
+import type { Criticality } from "../Criticality.ts"
 import type { Peer, PeerEvents } from "../Peer.ts"
 import type { RelayEnd, RelayOutcome } from "../Relay.ts"
 import { Progress, type Sample } from "../StallPolicy.ts"
+import type { Runnable, Scheduler } from "../TaskScheduler.ts"
+import type { WakeReason } from "../WakeReason.ts"
+import { Channel, type Filler } from "./channel.ts"
 
 /** What a source may tell beyond what could be placed: one read that could not, and one that was under way. */
 export const overdraftLimitBytes = 128 * 1024
 
+/** Of most directions. Never written to. */
+const none: Array<Uint8Array> = []
+
 /** What connections share: the turn they are in, the clock, and the totals. */
 export interface Shared {
+  readonly pool: BufferPool["Service"]
+  readonly tasks: Scheduler
   readonly turnBytes: number
   readonly stallGraceMs: number
   readonly now: () => number
@@ -31,8 +40,6 @@ export interface Shared {
   readonly askForTurn: () => void
   /** Calls `pump` in the next turn. */
   readonly nextTurn: (direction: Direction) => void
-  readonly pin: (buffer: ByteBuffer) => void
-  readonly unpin: (buffer: ByteBuffer) => void
   readonly moved: (side: "request" | "response", bytes: number) => void
   readonly overdraft: (bytes: number) => void
   /** Somebody waits for a buffer of the pool. */
@@ -42,42 +49,71 @@ export interface Shared {
   readonly ended: (connection: Connection, end: RelayEnd) => void
 }
 
-export class Connection {
+export class Connection implements Filler {
   readonly client: Peer
   readonly target: Peer
   readonly shared: Shared
   readonly request: Direction
   readonly response: Direction
-  readonly directions: readonly [Direction, Direction]
   outcome: RelayOutcome | undefined = undefined
   lastActivityAt: number
-  private readonly stream: ByteStream
+  /** A place in the run queue, for those that have had to wait. */
+  private runnable: Runnable | undefined = undefined
   private tell: (outcome: RelayOutcome) => void = () => {}
 
-  constructor(shared: Shared, stream: ByteStream, client: Peer, target: Peer) {
+  constructor(shared: Shared, client: Peer, target: Peer) {
     this.shared = shared
-    this.stream = stream
     this.client = client
     this.target = target
     this.lastActivityAt = shared.now()
-    this.request = new Direction(this, "request", stream.request, client, target)
-    this.response = new Direction(this, "response", stream.response, target, client)
-    this.directions = [this.request, this.response]
+    this.request = new Direction(this, "request", "rx", client, target)
+    this.response = new Direction(this, "response", "channel", target, client)
+  }
+
+  /** Who waits, for people. */
+  get name(): string {
+    return this.client.label
+  }
+
+  wakeUnsafe(reason: WakeReason): void {
+    this.runnable ??= this.shared.tasks.runnable(() => this.run())
+    this.runnable.wakeUnsafe(reason)
+  }
+
+  endUnsafe(): void {
+    this.finish("shutdown", undefined)
   }
 
   start(): void {
     try {
-      this.client.attach(this.request.events)
-      this.target.attach(this.response.events)
+      this.client.attach(this.request)
+      this.target.attach(this.response)
     } catch (error) {
       return this.broke(error)
     }
     this.pump()
   }
 
-  /** A run of the stream: what waited for a buffer may have one now. */
-  pump(): void {
-    for (const direction of this.directions) direction.pump()
+  private pump(): void {
+    this.request.pump()
+    this.response.pump()
+  }
+
+  /** What waited for a buffer may have one now; what it does not want any more goes on. */
+  private run(): void {
+    const exits = [this.request.channel.beforeRun(), this.response.channel.beforeRun()]
+    this.pump()
+    for (const exit of exits) exit()
+    this.runnable?.finishedUnsafe()
+  }
+
+  /** Out of all queues, then everything goes back: others are offered it before any method of a socket is called. */
+  private giveBack(): void {
+    this.runnable?.endUnsafe("done")
+    this.request.channel.stop()
+    this.response.channel.stop()
+    this.request.channel.letGo()
+    this.response.channel.letGo()
   }
 
   /** The longest wait for a buffer, by when it began. */
@@ -112,9 +148,9 @@ export class Connection {
     if (this.outcome !== undefined) return
     const outcome = { end, cause, requestBytes: this.request.written, responseBytes: this.response.written }
     this.outcome = outcome
-    for (const direction of this.directions) direction.drop()
-    // Give back before any method of a socket is called.
-    this.attempt(() => this.stream.endUnsafe())
+    this.request.drop()
+    this.response.drop()
+    this.attempt(() => this.giveBack())
     if (end !== "completed") {
       this.attempt(() => this.client.abort())
       this.attempt(() => this.target.abort())
@@ -133,7 +169,7 @@ export class Connection {
   }
 }
 
-export class Direction {
+export class Direction implements PeerEvents {
   readonly connection: Connection
   readonly side: "request" | "response"
   readonly source: Peer
@@ -145,8 +181,8 @@ export class Direction {
   closed = false
   /** Since when it has waited for a buffer. */
   waitingSince: number | undefined = undefined
-  private readonly channel: ByteChannel.ByteChannel
-  private overdraft: Array<Uint8Array> = []
+  readonly channel: Channel
+  private overdraft: Array<Uint8Array> = none
   private overdraftBytes = 0
   /** The write in flight: how many bytes of `held`; 0 if there is none. */
   private inFlightBytes = 0
@@ -160,6 +196,8 @@ export class Direction {
   private sourceEnded = false
   private isEnding = false
   private isPumping = false
+  /** The time of this step, once it has been asked for; 0 before. A clock costs as much as a buffer. */
+  private at = 0
   private turn = 0
   private movedInTurn = 0
   /** What the last look saw; undefined if bytes were written since. */
@@ -168,38 +206,45 @@ export class Direction {
   constructor(
     connection: Connection,
     side: "request" | "response",
-    channel: ByteChannel.ByteChannel,
+    criticality: Criticality,
     source: Peer,
     sink: Peer
   ) {
     this.connection = connection
     this.side = side
-    this.channel = channel
+    this.channel = new Channel(connection.shared.pool, side, criticality, "stream", "a relayed connection")
+    this.channel.filler = connection
     this.source = source
     this.sink = sink
     this.progress = new Progress(connection.shared.stallGraceMs)
   }
 
-  /** What the source calls. A callback of a socket must not throw. */
-  readonly events: PeerEvents = {
-    onBytes: (bytes) => {
-      try {
-        this.arrived(bytes)
-      } catch (error) {
-        this.connection.broke(error)
-      }
-    },
-    onReadable: () => {
-      this.isReadable = true
-      this.pump()
-    },
-    onEnd: () => {
-      this.sourceEnded = true
-      this.isReadable = false
-      this.pump()
-    },
-    onReset: (cause) => this.connection.finish("reset", cause)
+  // ---- what the source tells: a callback of a socket must not throw ----------------------------------------------------
+
+  onBytes(bytes: Uint8Array): void {
+    try {
+      this.arrived(bytes)
+    } catch (error) {
+      this.connection.broke(error)
+    }
   }
+
+  onReadable(): void {
+    this.isReadable = true
+    this.pump()
+  }
+
+  onEnd(): void {
+    this.sourceEnded = true
+    this.isReadable = false
+    this.pump()
+  }
+
+  onReset(cause: unknown): void {
+    this.connection.finish("reset", cause)
+  }
+
+  // ---- what moves ---------------------------------------------------------------------------------------------------------
 
   /**
    * Moves what can be moved now: from the source or the overdraft into the buffer, from the buffer into the sink; then turns
@@ -209,6 +254,7 @@ export class Direction {
   pump(): void {
     if (this.isPumping) return
     this.isPumping = true
+    this.at = 0
     try {
       while (this.step() || this.steer()) { /* steps end: each moves bytes, and a turn moves at most `turnBytes` */ }
     } catch (error) {
@@ -239,7 +285,7 @@ export class Direction {
   drop(): void {
     if (this.overdraftBytes > 0) {
       this.connection.shared.overdraft(-this.overdraftBytes)
-      this.overdraft = []
+      this.overdraft = none
       this.overdraftBytes = 0
     }
     this.waitingSince = undefined
@@ -259,10 +305,16 @@ export class Direction {
   private arrived(bytes: Uint8Array): void {
     if (this.isOver || bytes.length === 0) return
     if (this.sourceEnded) throw new Error(`${this.source.label} sent bytes behind its own end`)
-    this.connection.lastActivityAt = this.connection.shared.now()
     const rest = this.overdraft.length > 0 ? bytes : this.place(bytes)
     if (rest.length > 0) this.stash(rest)
     this.pump()
+    this.connection.lastActivityAt = this.now()
+  }
+
+  /** The same for all that happens in one step. */
+  private now(): number {
+    if (this.at === 0) this.at = this.connection.shared.now()
+    return this.at
   }
 
   /** Copies into the channel's buffer what fits, and returns the rest. */
@@ -275,7 +327,7 @@ export class Direction {
   }
 
   private alloc(): ByteBuffer | undefined {
-    const door = ByteChannel.allocUnsafe(this.channel)
+    const door = this.channel.allocUnsafe()
     if (door === "held") this.waitingSince = undefined
     else if (door === "queued") this.waitingSince ??= this.connection.shared.now()
     else this.connection.finish("shutdown", undefined)
@@ -287,6 +339,7 @@ export class Direction {
     if (this.overdraftBytes + rest.length > overdraftLimitBytes) {
       return this.connection.finish("reset", new Error(`${this.source.label} sent on after it was asked to pause`))
     }
+    if (this.overdraft === none) this.overdraft = []
     // A copy of just these bytes: `slice` would not do, for on Node's Buffer it is a view that keeps the whole chunk.
     this.overdraft.push(new Uint8Array(rest))
     this.overdraftBytes += rest.length
@@ -320,7 +373,7 @@ export class Direction {
     const count = this.source.read(into)
     buffer.commit(count)
     this.isReadable = count === into.length
-    if (count > 0) this.connection.lastActivityAt = this.connection.shared.now()
+    if (count > 0) this.connection.lastActivityAt = this.now()
   }
 
   private unstash(): void {
@@ -355,7 +408,7 @@ export class Direction {
     const views = firstBytes(buffer, allowance)
     const count = Math.min(buffer.length, allowance)
     this.moves(count)
-    this.progress.begin(this.connection.shared.now(), this.written, this.stillHolds)
+    this.progress.begin(this.now(), this.written, this.stillHolds)
     this.hold(buffer)
     this.inFlightBytes = count
     try {
@@ -384,7 +437,8 @@ export class Direction {
     if (this.isOver) return
     if (count === 0 || buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)
     if (!accepted) return this.connection.finish("reset", new Error(`${this.sink.label} is gone`))
-    const now = this.connection.shared.now()
+    if (!this.isPumping) this.at = 0
+    const now = this.now()
     this.progress.done(now)
     this.connection.lastActivityAt = now
     this.seen = undefined
@@ -400,14 +454,14 @@ export class Direction {
   /** Pinned from now on: what is in hand goes to nobody, and stays when it becomes empty. */
   private hold(buffer: ByteBuffer): void {
     if (this.held === buffer) return
-    this.connection.shared.pin(buffer)
+    this.connection.shared.pool.pinUnsafe(buffer)
     this.held = buffer
   }
 
   private letGo(): void {
     const buffer = this.held
     this.held = undefined
-    if (buffer !== undefined) this.connection.shared.unpin(buffer)
+    if (buffer !== undefined) this.connection.shared.pool.unpinUnsafe(buffer)
   }
 
   /** Nothing uses the memory any more: it is the channel's again, or the pool's if it is empty or the connection has ended. */

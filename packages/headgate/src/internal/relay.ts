@@ -10,7 +10,6 @@ import * as Effect from "effect/Effect"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import { BufferPool } from "../BufferPool.ts"
-import * as ByteStream from "../ByteStream.ts"
 import type { Peer } from "../Peer.ts"
 import type { ConfigError } from "../PoolError.ts"
 import type { Relay, RelayEnd, RelayOptions, RelayOutcome, RelaySnapshot } from "../Relay.ts"
@@ -67,9 +66,6 @@ class RelayImpl {
   private hasFailedToSample = false
   private isClosed = false
   private readonly log: (line: Effect.Effect<void>) => void
-  private readonly provide: <A, E, R>(
-    effect: Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E, Exclude<Exclude<R, BufferPool>, TaskScheduler>>
 
   constructor(
     settings: Settings,
@@ -85,17 +81,15 @@ class RelayImpl {
     this.log = log
     this.turns = new Turns(dispatcher)
     this.sweptAt = this.sampledAt = clock.currentTimeMillisUnsafe()
-    this.provide = (effect) =>
-      effect.pipe(Effect.provideService(BufferPool, pool), Effect.provideService(TaskScheduler, tasks))
     this.shared = {
+      pool,
+      tasks,
       turnBytes: settings.turnBytes,
       stallGraceMs: settings.stallGraceMs,
       now: () => clock.currentTimeMillisUnsafe(),
       turn: () => this.turns.number,
       askForTurn: () => this.turns.ask(),
       nextTurn: (direction) => this.turns.resume(direction),
-      pin: pool.pinUnsafe,
-      unpin: pool.unpinUnsafe,
       moved: (side, bytes) => {
         this.bytes[side] += bytes
       },
@@ -110,20 +104,14 @@ class RelayImpl {
     }
   }
 
-  /** Only the waiting can be interrupted: a connection that exists has both peers, and is finished on any exit. */
-  readonly run = (client: Peer, target: Peer): Effect.Effect<RelayOutcome> => {
-    const life = Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        this.connect(client, target),
-        (connection) =>
-          Effect.onExitPrimitive(restore(outcomeOf(connection)), () => {
-            connection.finish("shutdown", undefined)
-            return undefined
-          })
-      )
-    )
-    return this.provide(Effect.scoped(life))
-  }
+  /** A connection that exists has both peers, and is finished if whoever waits for it is interrupted. */
+  readonly run = (client: Peer, target: Peer): Effect.Effect<RelayOutcome> =>
+    Effect.callback((resume) => {
+      const connection = this.connect(client, target)
+      // By the dispatcher: never inside the step that ended it.
+      connection.whenOver((outcome) => this.turns.later(() => resume(Effect.succeed(outcome))))
+      return Effect.sync(() => connection.finish("shutdown", undefined))
+    })
 
   /** Ends all connections, and those still to come. */
   readonly close: Effect.Effect<void> = Effect.sync(() => {
@@ -223,21 +211,12 @@ class RelayImpl {
     return found
   }
 
-  private connect(
-    client: Peer,
-    target: Peer
-  ): Effect.Effect<Connection, never, BufferPool | TaskScheduler | Scope.Scope> {
-    return Effect.suspend(() => {
-      let connection: Connection | undefined = undefined
-      const process = () => Effect.sync(() => connection?.pump())
-      return Effect.map(ByteStream.make({ name: client.label, process }), (stream) => {
-        connection = new Connection(this.shared, stream, client, target)
-        this.connections.add(connection)
-        connection.start()
-        if (this.isClosed) connection.finish("shutdown", undefined)
-        return connection
-      })
-    })
+  private connect(client: Peer, target: Peer): Connection {
+    const connection = new Connection(this.shared, client, target)
+    this.connections.add(connection)
+    connection.start()
+    if (this.isClosed) connection.finish("shutdown", undefined)
+    return connection
   }
 
   private countOverdraft(bytes: number): void {
@@ -246,14 +225,6 @@ class RelayImpl {
     this.overdraftHighWaterBytes = Math.max(this.overdraftHighWaterBytes, this.overdraftBytes)
   }
 }
-
-/** Waits for the end. The fiber is woken by its own dispatcher, never inside the step that ended the connection. */
-const outcomeOf = (connection: Connection): Effect.Effect<RelayOutcome> =>
-  Effect.withFiber((fiber) =>
-    Effect.callback<RelayOutcome>((resume) =>
-      connection.whenOver((outcome) => fiber.currentDispatcher.scheduleTask(() => resume(Effect.succeed(outcome)), 0))
-    )
-  )
 
 /** Turns of the event loop: who has moved its share of bytes in one goes on in the next. */
 class Turns {
@@ -269,6 +240,10 @@ class Turns {
   resume(direction: Direction): void {
     this.stopped.add(direction)
     this.ask()
+  }
+
+  later(task: () => void): void {
+    this.dispatcher.scheduleTask(task, 0)
   }
 
   ask(): void {

@@ -68,21 +68,36 @@ export const parse = (text: string, into: Map<string, number> = new Map()): Map<
   return into
 }
 
-const readFile = (path: string): string | undefined => {
+/** One for all reads: a file of thousands of lines as one text, four times a second, would be most of the garbage there is. */
+const block = Buffer.alloc(32 * 1024)
+
+/** Adds what a file says to `into`, block by block; nothing if there is no such file. */
+const readFile = (path: string, into: Map<string, number>): void => {
+  let file: number
   try {
-    return Fs.readFileSync(path, "latin1")
+    file = Fs.openSync(path, "r")
   } catch {
-    return undefined
+    return
+  }
+  try {
+    let rest = ""
+    for (let count = 1; count > 0;) {
+      count = Fs.readSync(file, block, 0, block.length, null)
+      const text = rest + block.toString("latin1", 0, count)
+      const end = text.lastIndexOf("\n") + 1
+      parse(text.slice(0, end), into)
+      // The last line whole again: the first of a text is taken for a heading.
+      rest = text.slice(Math.max(0, text.lastIndexOf("\n", end - 2) + 1))
+    }
+  } finally {
+    Fs.closeSync(file)
   }
 }
 
 /** The queues of the sockets with these keys, and of others; reads only the files that they need. Linux; empty elsewhere. */
 export const sample = (keys: ReadonlyArray<string>): KernelQueues => {
   const queues = new Map<string, number>()
-  const files = [
-    keys.some((key) => key.length === ipv4KeyLength) ? readFile("/proc/net/tcp") : undefined,
-    keys.some((key) => key.length > ipv4KeyLength) ? readFile("/proc/net/tcp6") : undefined
-  ]
-  for (const file of files) if (file !== undefined) parse(file, queues)
+  if (keys.some((key) => key.length === ipv4KeyLength)) readFile("/proc/net/tcp", queues)
+  if (keys.some((key) => key.length > ipv4KeyLength)) readFile("/proc/net/tcp6", queues)
   return queues
 }

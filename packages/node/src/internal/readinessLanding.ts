@@ -42,10 +42,20 @@ interface Handle {
 
 const isFunction = (value: unknown): boolean => typeof value === "function"
 
-const isHandle = (value: unknown): value is Handle =>
-  typeof value === "object" && value !== null &&
-  ["onread", "useUserBuffer", "readStart", "readStop"].every((name) => isFunction(Reflect.get(value, name))) &&
-  typeof Reflect.get(value, "fd") === "number"
+/** Kinds of handles that have been looked at. */
+const known = new WeakSet<object>()
+
+const isHandle = (value: unknown): value is Handle => {
+  if (typeof value !== "object" || value === null) return false
+  const kind = Reflect.getPrototypeOf(value)
+  if (kind === null) return false
+  const isRight = known.has(kind) || (
+    ["onread", "useUserBuffer", "readStart", "readStop"].every((name) => isFunction(Reflect.get(value, name))) &&
+    typeof Reflect.get(value, "fd") === "number"
+  )
+  if (isRight) known.add(kind)
+  return isRight
+}
 
 const handleOf = (socket: Net.Socket): Handle | undefined => {
   const handle: unknown = Reflect.get(socket, "_handle")

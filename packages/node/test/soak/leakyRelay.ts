@@ -4,12 +4,12 @@ import { replace } from "./faults.ts"
 
 let pins = 0
 replace(Direction.prototype, "letGo", (direction, original) => {
-  const { shared } = direction.connection
+  const { pool } = direction.connection.shared
   if (Reflect.get(direction, "held") !== undefined) pins++
-  const { unpin } = shared
-  if (pins === 3) Reflect.set(shared, "unpin", () => {})
+  const { unpinUnsafe } = pool
+  if (pins === 3) Reflect.set(pool, "unpinUnsafe", () => {})
   original()
-  Reflect.set(shared, "unpin", unpin)
+  Reflect.set(pool, "unpinUnsafe", unpinUnsafe)
 })
 
 await import("../../soak/relay.ts")

@@ -127,7 +127,7 @@ const rows: { readonly [name: string]: Row<Headgate.Services> } = {
   "NodeListener.bind (in use)": binding((server) => server.emit("error", error("EADDRINUSE"))),
   "NodePeer.fromSocket": ({ later }) => {
     const socket = new Net.Socket()
-    const isLeft = () => socket.listenerCount("data") > 0 && !socket.destroyed
+    const isLeft = () => socket.listenerCount("end") > 1 && !socket.destroyed
     later(Effect.suspend(() => isLeft() ? Effect.die("the socket is open") : Effect.void))
     return Effect.andThen(NodePeer.fromSocket(socket), Effect.yieldNow)
   },
@@ -142,6 +142,7 @@ const rows: { readonly [name: string]: Row<Headgate.Services> } = {
 
 /** Those that make their own sockets; the tests beside this directory are about them. */
 const withSockets = [
+  "Connect.connectHeld",
   "Landing.choose",
   "NodeListener.listen",
   "RelayServer.make",

@@ -217,7 +217,12 @@ const planted: ReadonlyArray<Planted> = [
     law: "memory",
     events: 8,
     relay: withTargets((peer) => ({
-      attach: ({ onBytes, onEnd, onReset }) => peer.attach({ onBytes, onEnd, onReset }),
+      attach: (events) =>
+        peer.attach({
+          onBytes: (bytes) => events.onBytes(bytes),
+          onEnd: () => events.onEnd(),
+          onReset: (cause) => events.onReset(cause)
+        }),
       readStop: () => {}
     }))
   },
