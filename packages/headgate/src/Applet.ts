@@ -81,9 +81,7 @@ export const make = <E, R>(
     const scheduler = yield* AppletScheduler
     const channel = yield* toAttach(options.channel)
     const name = options.name ?? "applet"
-    const entity = new Entity<E>(name, scheduler, yield* Scope.make(), () => channel.detach())
-    channel.filler = entity
-    const run = () =>
+    const run = (): Effect.Effect<void, E, R> =>
       Effect.suspend(() => {
         const input = channel.allocUnsafe() === "held" ? Option.fromNullishOr(channel.buffer) : Option.none()
         return Effect.flatMap(options.run(input), (verdict) => decide(verdict, input))
@@ -98,7 +96,9 @@ export const make = <E, R>(
       return Effect.void
     }
     // Nothing to do before a run: it collects its grant at once, so none is left to pass on.
-    yield* entity.start({ name, scheduler, run }, yield* Effect.scope)
+    const entity = new Entity({ name, scheduler, run, leave: () => channel.detach() }, yield* Scope.make())
+    channel.filler = entity
+    yield* entity.start(yield* Effect.scope)
     entity.wakeUnsafe("init")
     if (channel.ended) {
       entity.endUnsafe()

@@ -72,16 +72,24 @@ export const make = <E, R>(
     const response = new Channel(pool, "response", criticality, filledBy, name)
     yield* inOrder(name, request, response, pool.reserve)
     const channels = [request, response]
-    const entity = new Entity<E>(name, scheduler, yield* Scope.make(), () => {
-      for (const channel of channels) channel.stop()
-      for (const channel of channels) channel.endApplet()
-      for (const channel of channels) channel.letGo()
-    })
     const filled = channels.filter((channel) => channel.filledBy === "stream")
+    const entity = new Entity(
+      {
+        name,
+        scheduler,
+        run: (reasons): Effect.Effect<void, E, R> => options.process(stream, reasons),
+        beforeRun: () => beforeRun(filled),
+        leave: () => {
+          for (const channel of channels) channel.stop()
+          for (const channel of channels) channel.endApplet()
+          for (const channel of channels) channel.letGo()
+        }
+      },
+      yield* Scope.make()
+    )
     for (const channel of filled) channel.filler = entity
     const stream = Object.assign(entity, { request, response })
-    const run = (reasons: ReadonlySet<WakeReason>) => options.process(stream, reasons)
-    yield* entity.start({ name, scheduler, run, beforeRun: () => beforeRun(filled) }, yield* Effect.scope)
+    yield* entity.start(yield* Effect.scope)
     entity.wakeUnsafe("init")
     return stream
   }))

@@ -60,9 +60,9 @@ export const make = <E, R>(
   Effect.uninterruptible(Effect.gen(function*() {
     const scheduler = yield* TaskScheduler
     const name = options.name ?? "task"
-    const entity = new Entity<E>(name, scheduler, yield* Scope.make(), () => {})
-    const run = (reasons: ReadonlySet<WakeReason>) => process(entity, reasons)
-    yield* entity.start({ name, scheduler, run }, yield* Effect.scope)
+    const run = (reasons: ReadonlySet<WakeReason>): Effect.Effect<void, E, R> => process(entity, reasons)
+    const entity = new Entity({ name, scheduler, run }, yield* Scope.make())
+    yield* entity.start(yield* Effect.scope)
     entity.wakeUnsafe("init")
     return entity
   }))

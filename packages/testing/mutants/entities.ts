@@ -176,15 +176,15 @@ const streams = mutantsOf("entities", "packages/headgate/src/ByteStream.ts", [
     name: "leaves-one-queue-after-the-other",
     law: "L6",
     rule: "a stream that ends deals with one channel after the other",
-    find: `      for (const channel of channels) channel.stop()
-      for (const channel of channels) channel.endApplet()
-      for (const channel of channels) channel.letGo()
+    find: `          for (const channel of channels) channel.stop()
+          for (const channel of channels) channel.endApplet()
+          for (const channel of channels) channel.letGo()
 `,
-    replace: `      for (const channel of channels) {
-        channel.letGo()
-        channel.stop()
-        channel.endApplet()
-      }
+    replace: `          for (const channel of channels) {
+            channel.letGo()
+            channel.stop()
+            channel.endApplet()
+          }
 `
   },
   {
@@ -225,7 +225,7 @@ const entity = mutantsOf("entities", "packages/headgate/src/internal/entity.ts",
     name: "a-start-before-the-first-sleep-is-lost",
     law: "L9",
     rule: "an entity's fiber sleeps before anybody can start it",
-    find: "      else if (this.hasStarted) resume(turn)\n",
+    find: "    else if (this.hasStarted) resume(this.turn)\n",
     replace: ""
   },
   {
@@ -267,8 +267,8 @@ const entity = mutantsOf("entities", "packages/headgate/src/internal/entity.ts",
     name: "a-run-is-over-when-it-suspends",
     law: "runs",
     rule: "a run is over for the queue when it has started",
-    find: "      this.wakeFiber()\n    })\n",
-    replace: "      this.wakeFiber()\n      this.runnable.finishedUnsafe()\n    })\n"
+    find: "      this.resume?.(this.turn)\n    })\n",
+    replace: "      this.resume?.(this.turn)\n      this.runnable.finishedUnsafe()\n    })\n"
   },
   {
     name: "pending-is-a-failure",

@@ -27,7 +27,7 @@ export interface Kind<E, R> {
   readonly run: (reasons: ReadonlySet<WakeReason>) => Effect.Effect<void, E, R>
   /** Called before each run, with what to call at its exit. */
   readonly beforeRun?: () => RunExit | undefined
-  /** Leave every queue, give everything back. */
+  /** Leaves every queue, gives everything back. */
   readonly leave?: () => void
 }
 
@@ -38,13 +38,13 @@ type Final<E> = Exclude<E, BufferPending>
 
 const noReasons: ReadonlySet<WakeReason> = new Set()
 
-export class Entity<E> extends Identity {
+export class Entity<E, R> extends Identity {
   readonly name: string
   readonly scope: Scope.Closeable
   ended = false
   readonly wakeUnsafe: (reason: WakeReason) => void
   private readonly runnable: Runnable
-  private readonly leave: () => void
+  private readonly kind: Kind<E, R>
   private exit: Exit.Exit<void, Final<E>> | undefined = undefined
   /** Who awaits its end now: one who gave up does not see a failure. */
   private readonly awaiting = new Set<(exit: Exit.Exit<void, Final<E>>) => void>()
@@ -54,21 +54,21 @@ export class Entity<E> extends Identity {
   private afterRun: RunExit | undefined = undefined
   /** Why it runs. */
   private reasons: ReadonlySet<WakeReason> = noReasons
-  /** Wakes the fiber if it sleeps: before it first does, nobody. */
-  private wakeFiber: () => void = () => {}
+  /** Wakes the fiber; undefined until it first sleeps. */
+  private resume: ((turn: Effect.Effect<void, E, Exclude<R, Scope.Scope>>) => void) | undefined = undefined
   /** A start has come: maybe before the fiber first slept, for a yield may fall between. */
   private hasStarted = false
 
-  constructor(name: string, scheduler: Scheduler, scope: Scope.Closeable, leave: () => void) {
+  constructor(kind: Kind<E, R>, scope: Scope.Closeable) {
     super()
-    this.name = name
+    this.name = kind.name
     this.scope = scope
-    this.leave = leave
-    this.runnable = scheduler.runnable((reasons) => {
+    this.kind = kind
+    this.runnable = kind.scheduler.runnable((reasons) => {
       touch()
       this.reasons = reasons
       this.hasStarted = true
-      this.wakeFiber()
+      this.resume?.(this.turn)
     })
     this.wakeUnsafe = this.runnable.wakeUnsafe
   }
@@ -121,17 +121,16 @@ export class Entity<E> extends Identity {
     if (this.ended) return
     this.ended = true
     this.runnable.endUnsafe(outcome)
-    this.leave()
+    this.kind.leave?.()
   }
 
   /** Starts the entity's fiber in the scope that it was made in. */
-  start<R>(kind: Kind<E, R>, scope: Scope.Scope): Effect.Effect<void, never, Exclude<R, Scope.Scope>> {
-    const sleep = this.sleepUntil(this.turn(kind))
+  start(scope: Scope.Scope): Effect.Effect<void, never, Exclude<R, Scope.Scope>> {
     const isAlive = () => {
       touch()
       return !this.ended
     }
-    const runs = Effect.whileLoop({ while: isAlive, body: () => sleep, step: () => {} })
+    const runs = Effect.whileLoop({ while: isAlive, body: () => this.sleep, step: () => {} })
     // A run that fails with `BufferPending` is simply over: its filler is queued, and it is run again.
     const life: Effect.Effect<void, Final<E>, Exclude<R, Scope.Scope>> = Effect.catch(
       runs,
@@ -147,34 +146,30 @@ export class Entity<E> extends Identity {
     )
   }
 
-  /** Between runs. Only now is the run before over for the queue, so a start always finds the fiber asleep. */
-  private sleepUntil<R>(turn: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> {
-    let resume: ((effect: Effect.Effect<void, E, R>) => void) | undefined = undefined
-    this.wakeFiber = () => resume?.(turn)
-    return Effect.callback<void, E, R>((resumeFiber) => {
-      touch()
-      const isFirst = resume === undefined
-      resume = resumeFiber
-      if (!isFirst) this.runnable.finishedUnsafe()
-      else if (this.hasStarted) resume(turn)
-    })
-  }
-
   /** One run. Made once, for what differs between runs is the entity's. The frame that ends a run stands before it begins. */
-  private turn<R>(kind: Kind<E, R>): Effect.Effect<void, E, Exclude<R, Scope.Scope>> {
-    const begun = Effect.withFiber((fiber) => {
+  private readonly turn: Effect.Effect<void, E, Exclude<R, Scope.Scope>> = Effect.onExitPrimitive(
+    Effect.withFiber((fiber) => {
       touch()
       this.run = new Run(this, fiber)
-      this.afterRun = kind.beforeRun?.()
-      return scopeProvided(kind.run(this.reasons))
-    })
-    return Effect.onExitPrimitive(begun, (exit) => {
+      this.afterRun = this.kind.beforeRun?.()
+      return scopeProvided(this.kind.run(this.reasons))
+    }),
+    (exit) => {
       const closing = this.run?.close(exit)
       if (closing !== undefined) return Effect.ensuring(closing, Effect.sync(() => this.afterClosing()))
       this.afterClosing()
       return undefined
-    })
-  }
+    }
+  )
+
+  /** Between runs. Only now is the run before over for the queue, so a start always finds the fiber asleep. */
+  private readonly sleep = Effect.callback<void, E, Exclude<R, Scope.Scope>>((resume) => {
+    touch()
+    const isFirst = this.resume === undefined
+    this.resume = resume
+    if (!isFirst) this.runnable.finishedUnsafe()
+    else if (this.hasStarted) resume(this.turn)
+  })
 
   private afterClosing(): void {
     const { afterRun, run } = this

@@ -44,7 +44,7 @@ const objects = Effect.gen(function*() {
   }
 }).pipe(Effect.provide(Headgate.layerManual(options)), Effect.scoped, Effect.runSync)
 
-const privateToEntities = ["wakeFiber", "leave", "exit"] as const
+const privateToEntities = ["sleep", "turn", "resume", "exit"] as const
 
 const members: ReadonlyArray<Entry> = [
   ...membersOf("BufferPool", objects.pool, "fork"),
