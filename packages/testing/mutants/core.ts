@@ -380,7 +380,7 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
     name: "all-wakes-in-one-step",
     law: "turns",
     rule: "an operation delivers every wake there is before it returns",
-    find: "    this.drain(wakesPerTurn)\n",
+    find: "    this.drain(wakesPerStep)\n",
     replace: "    this.drain(100_000)\n"
   }
 ])

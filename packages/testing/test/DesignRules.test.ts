@@ -440,7 +440,7 @@ describe("a chain of hand-offs", () => {
     expect(bench.counts).toEqual([3, 2, 0, 0])
   })
 
-  test("100 000 fibers long: none in the step, 64 in each turn, and no wake inside another", () => {
+  test("100 000 fibers long: none in the step, 200 in each turn, and no wake inside another", () => {
     const { bench, deepest } = chain(true)
     bench.giveBack("holder")
     expect([bench.log.length, bench.scheduled]).toEqual([0, 1])

@@ -25,8 +25,14 @@ import { assert, broken, BrokenInvariant } from "./assert.ts"
 import { type Linked, List, push, shift, toArray, unlink } from "./list.ts"
 import { touch } from "./version.ts"
 
-/** Wakes delivered by one operation before it returns, and by one flush: the rest waits for the next flush. */
-export const wakesPerTurn = 64
+/** Wakes of entities delivered by one operation before it returns: the rest waits for the next flush. */
+const wakesPerStep = 64
+
+/**
+ * Wakes delivered by one flush. As many as a scheduler starts runs per turn: a turn of the event loop costs as much as dozens
+ * of hand-offs, but must come soon enough for input and output.
+ */
+export const wakesPerTurn = 200
 
 /** One reusable piece of memory. Whoever owns it is not known here; that it has an owner is. */
 export class Area {
@@ -71,11 +77,11 @@ export class Waiter implements Linked<Waiter> {
   readonly criticality: Criticality
   readonly level: number
   /** `true` promises to come to a door or to leave. `false` or a throw declines. */
-  readonly wake: (news: News) => boolean
+  readonly wake: (this: Waiter, news: News) => boolean
   /** Fibers are woken by a flush only, and count against `maxWaiting`. */
   readonly isFiber: boolean
 
-  constructor(target: unknown, criticality: Criticality, wake: (news: News) => boolean, isFiber: boolean) {
+  constructor(target: unknown, criticality: Criticality, wake: Waiter["wake"], isFiber: boolean) {
     this.target = target
     this.criticality = criticality
     this.level = level(criticality)
@@ -523,7 +529,7 @@ export class Gate {
   }
 
   private tellReady(): void {
-    this.drain(wakesPerTurn)
+    this.drain(wakesPerStep)
     if (this.ready.length > 0) this.options.schedule()
   }
 

@@ -76,7 +76,7 @@ class Loan<A, E, R> extends Effectable.Class<A, E | Refusal, R> {
 
   private wait(): Effect.Effect<A, E | Refusal, R> {
     const { bank, criticality } = this.request
-    const waiter = new Waiter(`fiber #${Fiber.getCurrent()?.id}`, criticality, () => this.told(), true)
+    const waiter = new LoanWaiter(this, criticality)
     const door = bank.queue(waiter)
     if (door !== "queued") return this.enter(door)
     this.waiter = waiter
@@ -90,10 +90,25 @@ class Loan<A, E, R> extends Effectable.Class<A, E | Refusal, R> {
     else this.resume = resume
   }
 
-  private told(): boolean {
+  told(): boolean {
     this.isTold = true
     this.resume?.(this)
     return true
+  }
+}
+
+/** One function for all: of ten thousand who wait, each closure on the way to its fiber is memory that is not at hand. */
+function wake(this: Waiter): boolean {
+  return this instanceof LoanWaiter && this.loan.told()
+}
+
+/** A fiber's waiter. */
+class LoanWaiter extends Waiter {
+  readonly loan: { readonly told: () => boolean }
+
+  constructor(loan: LoanWaiter["loan"], criticality: Criticality) {
+    super(`fiber #${Fiber.getCurrent()?.id}`, criticality, wake, true)
+    this.loan = loan
   }
 }
 
