@@ -12,8 +12,8 @@
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as FiberSet from "effect/FiberSet"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
@@ -371,37 +371,87 @@ const removeStale = (address: Address.UnixAddress): Effect.Effect<void, ListenFa
     yield* Effect.try({ try: () => Fs.unlinkSync(address.path), catch: (error) => listenFailed(address, error) })
   })
 
-type Run<R> = (effect: Effect.Effect<void, never, R>) => Fiber.Fiber<unknown, unknown>
+/** What a listener's connections share. */
+interface Shared<R> {
+  readonly options: ListenOptions<R>
+  readonly run: (effect: Effect.Effect<void, never, R>) => Fiber.Fiber<void>
+  readonly connections: Connections<R>
+}
 
-const reportDefect = (cause: Cause.Cause<never>): Effect.Effect<void> =>
-  Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("a connection died of a defect", cause)
+/**
+ * Those that are not over, each of which knows its place. No `Set`: when one is added to and deleted from without pause, each of
+ * its outgrown tables keeps the next one alive, and all that is in it, until a full collection. No connection would die young.
+ */
+class Connections<R> {
+  readonly all: Array<Accepted<R>> = []
 
-const serve = <R>(socket: Net.Socket, options: ListenOptions<R>, run: Run<R>): void => {
-  const fiber = run(Effect.catchCause(Effect.suspend(() => options.handler(socket)), reportDefect))
-  fiber.addObserver(() => {
-    abortSocket(socket)
+  add(connection: Accepted<R>): void {
+    connection.place = this.all.length
+    this.all.push(connection)
+  }
+
+  delete({ place }: Accepted<R>): void {
+    const last = this.all.pop()
+    if (last === undefined || last.place === place) return
+    this.all[place] = last
+    last.place = place
+  }
+}
+
+/** A connection from its arrival to its end. */
+class Accepted<R> implements Parked {
+  place = 0
+  /** Undefined while it is parked. */
+  fiber: Fiber.Fiber<void> | undefined = undefined
+  readonly socket: Net.Socket
+  private readonly shared: Shared<R>
+
+  constructor(socket: Net.Socket, shared: Shared<R>) {
+    this.socket = socket
+    this.shared = shared
+    shared.connections.add(this)
+  }
+
+  serve(): void {
+    const { options, run } = this.shared
+    this.fiber = run(Effect.suspend(() => options.handler(this.socket)))
+    this.fiber.addObserver((exit) => this.over(exit))
+  }
+
+  /** It was parked, and nobody will serve it. */
+  refuse(): void {
+    this.shared.options.gate.forget(this)
+    this.shared.connections.delete(this)
+    abortSocket(this.socket)
+  }
+
+  private over(exit: Exit.Exit<void>): void {
+    const { connections, options, run } = this.shared
+    if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
+      run(Effect.logError("a connection died of a defect", exit.cause))
+    }
+    abortSocket(this.socket)
+    connections.delete(this)
     options.gate.leave()
-  })
+  }
 }
 
 interface Server {
   readonly net: Net.Server
-  readonly stop: Effect.Effect<void>
   readonly start: () => void
+  readonly stop: Effect.Effect<void>
+  /** Ends all connections, and waits for their ends. */
+  readonly interrupt: Effect.Effect<void>
 }
 
-const makeServer = <R>(options: ListenOptions<R>, run: Run<R>): Server => {
-  const waiting = new Map<Parked, Net.Socket>()
+const ignored = (): void => {}
+
+const makeServer = <R>(options: ListenOptions<R>, run: Shared<R>["run"]): Server => {
+  const connections = new Connections<R>()
+  const shared = { options, run, connections }
   const net = Net.createServer({ ...socketOptions, pauseOnConnect: true }, (socket) => {
-    socket.on("error", () => {})
-    const connection: Parked = {
-      serve: () => {
-        waiting.delete(connection)
-        serve(socket, options, run)
-      }
-    }
-    waiting.set(connection, socket)
-    options.gate.enter(connection, fileOf(handleOf(socket)))
+    socket.on("error", ignored)
+    options.gate.enter(new Accepted(socket, shared), fileOf(handleOf(socket)))
   })
   const switches = pausable(net)
   return {
@@ -413,12 +463,9 @@ const makeServer = <R>(options: ListenOptions<R>, run: Run<R>): Server => {
     stop: Effect.sync(() => {
       options.gate.remove(switches)
       net.close()
-      for (const [connection, socket] of waiting) {
-        options.gate.forget(connection)
-        abortSocket(socket)
-      }
-      waiting.clear()
-    })
+      for (const connection of connections.all.filter(({ fiber }) => fiber === undefined)) connection.refuse()
+    }),
+    interrupt: Effect.suspend(() => Fiber.interruptAll(connections.all.flatMap(({ fiber }) => fiber ?? [])))
   }
 }
 
@@ -436,10 +483,9 @@ export const listen = <R = never>(
   options: ListenOptions<R>
 ): Effect.Effect<NodeListener, ListenFailed, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const run = yield* FiberSet.makeRuntime<R>()
-    const server = makeServer(options, run)
+    const server = makeServer(options, Effect.runForkWith(yield* Effect.context<R>()))
     if (address._tag === "Unix") yield* removeStale(address)
-    yield* Effect.addFinalizer(() => server.stop)
+    yield* Effect.addFinalizer(() => Effect.andThen(server.stop, server.interrupt))
     yield* bind(server.net, address)
     server.start()
     return { address: Address.ofBound(server.net.address()) ?? address, stop: server.stop }

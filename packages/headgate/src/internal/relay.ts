@@ -16,6 +16,7 @@ import type { Relay, RelayEnd, RelayOptions, RelayOutcome, RelaySnapshot } from 
 import { victims } from "../StallPolicy.ts"
 import { TaskScheduler } from "../TaskScheduler.ts"
 import { Connection, type Direction, type Shared } from "./connection.ts"
+import { List, push, toArray, unlink } from "./list.ts"
 import { durationMs, failOn, problemsOf, relayRules } from "./options.ts"
 
 const sweepEveryMs = 250
@@ -45,7 +46,8 @@ const settingsOf = (options: RelayOptions): Settings => ({
 class RelayImpl {
   private readonly settings: Settings
   private readonly pool: BufferPool["Service"]
-  private readonly connections = new Set<Connection>()
+  /** No `Set`: the tables that one outgrows keep what is in the later ones alive until a full collection. */
+  private readonly connections = new List<Connection>()
   private readonly turns: Turns
   private readonly shared: Shared
   private readonly clock: Clock.Clock
@@ -98,7 +100,7 @@ class RelayImpl {
       broke: ({ client }, error) =>
         this.log(Effect.logError(`a connection of ${client.label} broke; it was reset`, error)),
       ended: (connection, end) => {
-        this.connections.delete(connection)
+        unlink(connection)
         this.ended[end]++
       }
     }
@@ -116,11 +118,11 @@ class RelayImpl {
   /** Ends all connections, and those still to come. */
   readonly close: Effect.Effect<void> = Effect.sync(() => {
     this.isClosed = true
-    for (const connection of this.connections) connection.finish("shutdown", undefined)
+    for (const connection of toArray(this.connections)) connection.finish("shutdown", undefined)
   })
 
   readonly snapshot: Effect.Effect<RelaySnapshot> = Effect.sync(() => ({
-    connections: this.connections.size,
+    connections: this.connections.length,
     waitingDirections: this.directions(({ waitingSince }) => waitingSince !== undefined).length,
     overdraftBytes: this.overdraftBytes,
     overdraftHighWaterBytes: this.overdraftHighWaterBytes,
@@ -140,7 +142,7 @@ class RelayImpl {
     const everyMs = isShort ? 0 : Math.min(sampleEveryMs, this.settings.idleTimeoutMs * quietPart)
     if (now - this.sampledAt >= everyMs) this.sample(now)
     const evicted = isShort ? this.evict(now, queued) : 0
-    for (const connection of this.connections) this.expire(connection, now, sinceLastMs)
+    for (const connection of toArray(this.connections)) this.expire(connection, now, sinceLastMs)
     if (evicted === 0) return Effect.void
     return Effect.logWarning(
       `reset ${evicted} connections whose peers took nothing for ${this.settings.stallTimeoutMs} ms, while ${queued} waited`
@@ -204,7 +206,7 @@ class RelayImpl {
 
   private directions(isMeant: (direction: Direction) => boolean): Array<Direction> {
     const found: Array<Direction> = []
-    for (const { request, response } of this.connections) {
+    for (const { request, response } of toArray(this.connections)) {
       if (isMeant(request)) found.push(request)
       if (isMeant(response)) found.push(response)
     }
@@ -213,7 +215,7 @@ class RelayImpl {
 
   private connect(client: Peer, target: Peer): Connection {
     const connection = new Connection(this.shared, client, target)
-    this.connections.add(connection)
+    push(this.connections, connection)
     connection.start()
     if (this.isClosed) connection.finish("shutdown", undefined)
     return connection
