@@ -253,7 +253,7 @@ export class NodePeer implements Peer {
   }
 
   /** Takes its figure out of a sample. */
-  noteUnsent(queues: ReadonlyMap<string, number>): void {
+  noteUnsent(queues: kernelQueues.KernelQueues): void {
     const key = this.queueKey
     this.#unsent = key === undefined ? undefined : queues.get(key)
   }
