@@ -15,21 +15,21 @@ import type { Peer, PeerEvents } from "headgate/Peer"
 import type * as Net from "node:net"
 import { directWrite } from "./internal/directWrite.ts"
 import * as kernelQueues from "./internal/kernelQueues.ts"
+import { pauseReading, resumeReading } from "./internal/plainReading.ts"
 import { land, type Landing as ReadinessLanding } from "./internal/readinessLanding.ts"
 import type { Landing } from "./Landing.ts"
 
 /**
- * How a relay's sockets are made: they may end one direction before the other, and Node buffers one chunk (at most 64 KiB)
- * after a pause.
+ * How a relay's sockets are made: they may end one direction before the other, and Node reads nothing ahead of a pause.
  *
  * @category options
  * @since 0.1.0
  */
 export const socketOptions: {
   readonly allowHalfOpen: true
-  readonly highWaterMark: 1
+  readonly highWaterMark: 0
   readonly noDelay: true
-} = { allowHalfOpen: true, highWaterMark: 1, noDelay: true }
+} = { allowHalfOpen: true, highWaterMark: 0, noDelay: true }
 
 /**
  * Resets a TCP socket, destroys a Unix socket (which cannot reset). Never sends an orderly end of its own. Safe to repeat.
@@ -186,12 +186,12 @@ export class NodePeer implements Peer {
   }
 
   readStart(): void {
-    if (this.#readiness === undefined) this.socket.resume()
+    if (this.#readiness === undefined) resumeReading(this.socket)
     else this.#readiness.start()
   }
 
   readStop(): void {
-    if (this.#readiness === undefined) this.socket.pause()
+    if (this.#readiness === undefined) pauseReading(this.socket)
     else this.#readiness.stop()
   }
 
@@ -206,7 +206,7 @@ export class NodePeer implements Peer {
     this.#writeDone = done
     this.#refused = false
     this.#callbacksDue = views.length
-    for (const view of views) directWrite(this.socket, view, this.#onWritten)
+    for (const view of views) directWrite(this.socket, view, this)
   }
 
   end(done: () => void): void {
@@ -253,7 +253,7 @@ export class NodePeer implements Peer {
   }
 
   /** Takes its figure out of a sample. */
-  noteUnsent(queues: ReadonlyMap<string, number>): void {
+  noteUnsent(queues: kernelQueues.KernelQueues): void {
     const key = this.queueKey
     this.#unsent = key === undefined ? undefined : queues.get(key)
   }
@@ -291,7 +291,8 @@ export class NodePeer implements Peer {
     this.#events.onReset(this.#cause ?? new Error(`${this.label} closed before both ends were orderly`))
   }
 
-  readonly #onWritten = (error?: Error | null): void => {
+  /** @internal */
+  wrote(error?: Error | null): void {
     if (error !== undefined && error !== null) this.socket.destroy(error)
     if (this.socket.destroyed) this.#refused = true
     this.#callbacksDue -= 1

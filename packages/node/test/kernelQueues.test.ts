@@ -25,7 +25,13 @@ const queueOf = (file: string, local: string, localPort: number, remote: string,
     { localAddress: local, localPort, remoteAddress: remote, remotePort },
     true
   )
-  return key === undefined ? undefined : kernelQueues.parse(file).get(key)
+  return key === undefined ? undefined : found(file, [key]).get(key)
+}
+
+const found = (file: string, keys: ReadonlyArray<string>) => {
+  const sought = new Map<string, number | undefined>(keys.map((key) => [key, undefined]))
+  kernelQueues.parse(file, sought)
+  return sought
 }
 
 describe("the kernel's queues", () => {
@@ -36,7 +42,13 @@ describe("the kernel's queues", () => {
   })
 
   it("leaves out listeners and connections that are over", () => {
-    assert.strictEqual(kernelQueues.parse(tcp).size, 2)
+    assert.strictEqual(queueOf(tcp, "127.0.0.1", 8080, "0.0.0.0", 0), undefined)
+    assert.strictEqual(queueOf(tcp, "127.0.0.1", 8080, "127.0.0.4", 50002), undefined)
+  })
+
+  it("keeps nothing of sockets that nobody asked for", () => {
+    const key = "0100007F:1F90 0300007F:C351"
+    assert.deepStrictEqual([...found(tcp, [key])], [[key, 1]])
   })
 
   it("finds IPv6, mapped IPv4 and zoned sockets", () => {
@@ -54,8 +66,9 @@ describe("the kernel's queues", () => {
   })
 
   it("reads an empty file, and one that was cut", () => {
-    assert.strictEqual(kernelQueues.parse("").size, 0)
-    assert.strictEqual(kernelQueues.parse(tcp.slice(0, tcp.indexOf("\n") + 1)).size, 0)
+    const key = "0100007F:1F90 0300007F:C351"
+    assert.deepStrictEqual([...found("", [key])], [[key, undefined]])
+    assert.deepStrictEqual([...found(tcp.slice(0, tcp.indexOf("\n") + 1), [key])], [[key, undefined]])
   })
 
   for (const host of ["127.0.0.1", "::1", "::"]) {

@@ -84,14 +84,14 @@ export class Lease extends Identity implements ByteBuffer {
     touch()
     if (this.filled === 0) return []
     const end = this.head + this.filled
-    if (end <= this.size) return [this.area.bytes.subarray(this.head, end)]
-    return [this.area.bytes.subarray(this.head), this.area.bytes.subarray(0, end - this.size)]
+    if (end <= this.size) return [this.view(this.head, end)]
+    return [this.view(this.head, this.size), this.view(0, end - this.size)]
   }
 
   writeView(): Uint8Array<ArrayBuffer> {
     this.mustBeLive("writeView")
     const tail = this.tail()
-    return this.area.bytes.subarray(tail, Math.min(this.size, tail + this.room))
+    return this.view(tail, Math.min(this.size, tail + this.room))
   }
 
   commit(count: number): void {
@@ -130,6 +130,13 @@ export class Lease extends Identity implements ByteBuffer {
   override toString(): string {
     return `ByteBuffer(${this.pool}: ${this.live ? `${this.filled} of ${this.size} bytes` : "given back"})`
   }
+  /** All of it is a view that there is already. */
+  private view(from: number, to: number): Uint8Array<ArrayBuffer> {
+    const { bytes } = this.area
+    if (to - from === bytes.length) return bytes
+    return new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from)
+  }
+
   private tail(): number {
     return (this.head + this.filled) % this.size
   }

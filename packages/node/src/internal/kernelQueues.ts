@@ -17,8 +17,8 @@ export interface Endpoints {
   readonly remotePort?: number | undefined
 }
 
-/** Bytes by the key of their socket. */
-export type KernelQueues = ReadonlyMap<string, number>
+/** Bytes by the key of their socket; undefined if nothing was found of it. */
+export type KernelQueues = ReadonlyMap<string, number | undefined>
 
 const hex = (value: number, digits: number): string => value.toString(16).toUpperCase().padStart(digits, "0")
 
@@ -51,28 +51,32 @@ const ipv4KeyLength = "00000000:0000 00000000:0000".length
 /** States whose line describes a connection with a send queue: all but TIME_WAIT, CLOSE and LISTEN. */
 const hasNoQueue = (state: string): boolean => state === "06" || state === "07" || state === "0A"
 
-const readLine = (text: string, lineStart: number, into: Map<string, number>): void => {
+/** The keys that are looked for, and what was found of them. */
+type Sought = Map<string, number | undefined>
+
+/** The key is a piece of the text, and would keep all of it: it is only compared with those that are sought. */
+const readLine = (text: string, lineStart: number, into: Sought): void => {
   const start = text.indexOf(": ", lineStart) + 2
   const state = text.indexOf(" ", text.indexOf(" ", start) + 1) + 1
   if (hasNoQueue(text.slice(state, state + 2))) return
-  into.set(text.slice(start, state - 1), Number.parseInt(text.slice(state + 3, state + 11), 16))
+  const key = text.slice(start, state - 1)
+  if (into.has(key)) into.set(key, Number.parseInt(text.slice(state + 3, state + 11), 16))
 }
 
-/** Adds the lines of one file to `into`. The first line is a heading. */
-export const parse = (text: string, into: Map<string, number> = new Map()): Map<string, number> => {
+/** Notes in `into` what the lines of one file say of its keys. The first line is a heading. */
+export const parse = (text: string, into: Sought): void => {
   let newline = text.indexOf("\n")
   while (newline >= 0 && newline + 1 < text.length) {
     readLine(text, newline + 1, into)
     newline = text.indexOf("\n", newline + 1)
   }
-  return into
 }
 
 /** One for all reads: a file of thousands of lines as one text, four times a second, would be most of the garbage there is. */
 const block = Buffer.alloc(32 * 1024)
 
-/** Adds what a file says to `into`, block by block; nothing if there is no such file. */
-const readFile = (path: string, into: Map<string, number>): void => {
+/** Notes in `into` what a file says, block by block; nothing if there is no such file. */
+const readFile = (path: string, into: Sought): void => {
   let file: number
   try {
     file = Fs.openSync(path, "r")
@@ -94,9 +98,9 @@ const readFile = (path: string, into: Map<string, number>): void => {
   }
 }
 
-/** The queues of the sockets with these keys, and of others; reads only the files that they need. Linux; empty elsewhere. */
+/** The queues of the sockets with these keys; reads only the files that they need. Linux; elsewhere nothing is known. */
 export const sample = (keys: ReadonlyArray<string>): KernelQueues => {
-  const queues = new Map<string, number>()
+  const queues: Sought = new Map(keys.map((key) => [key, undefined]))
   if (keys.some((key) => key.length === ipv4KeyLength)) readFile("/proc/net/tcp", queues)
   if (keys.some((key) => key.length > ipv4KeyLength)) readFile("/proc/net/tcp6", queues)
   return queues

@@ -11,6 +11,7 @@
  */
 import * as Fs from "node:fs"
 import type * as Net from "node:net"
+import { binding } from "./binding.ts"
 
 /** A socket that lands in this way. Nothing is told from inside a method. */
 export interface Landing {
@@ -68,18 +69,12 @@ interface StreamState {
 }
 
 const streamState = (): StreamState | undefined => {
-  try {
-    const binding: unknown = Reflect.get(process, "binding")
-    if (typeof binding !== "function") return undefined
-    const wrap: unknown = Reflect.apply(binding, process, ["stream_wrap"])
-    if (typeof wrap !== "object" || wrap === null) return undefined
-    const state: unknown = Reflect.get(wrap, "streamBaseState")
-    const at: unknown = Reflect.get(wrap, "kReadBytesOrError")
-    if (!(state instanceof Int32Array) || typeof at !== "number") return undefined
-    return { result: () => state[at] ?? 0 }
-  } catch {
-    return undefined
-  }
+  const wrap = binding("stream_wrap")
+  if (wrap === undefined) return undefined
+  const state: unknown = Reflect.get(wrap, "streamBaseState")
+  const at: unknown = Reflect.get(wrap, "kReadBytesOrError")
+  if (!(state instanceof Int32Array) || typeof at !== "number") return undefined
+  return { result: () => state[at] ?? 0 }
 }
 
 const state = streamState()
