@@ -146,9 +146,11 @@ const dialNode = (options: Net.NetConnectOpts): Net.Socket => Net.connect(option
 /** Begins to connect a socket, and sees to it that it is closed. */
 type Open<R> = (options: Net.NetConnectOpts) => Effect.Effect<Net.Socket, never, R>
 
+const ignored = (): void => {}
+
 /** A socket that reads nothing, and whose errors are heard. */
 const begun = (options: Net.NetConnectOpts, dial: ConnectOptions["dial"] = dialNode): Net.Socket =>
-  dial(options).pause().on("error", () => {})
+  dial(options).pause().on("error", ignored)
 
 /** `ms` is Infinity if somebody else looks after the time. */
 const connected = (socket: Net.Socket, ms: number): Effect.Effect<void, Attempt> =>

@@ -137,10 +137,11 @@ class Doors {
       this.open++
       const client = new NodePeer(socket, { landing: this.landing })
       let server: Net.Socket | undefined = undefined
-      const life = this.relayed(client, target, (socket) => {
+      const hold = (socket: Net.Socket): void => {
         server = socket
-      })
-      return Effect.onExitPrimitive(this.told(client, target, life), () => {
+      }
+      // Suspended: what stands on the fiber's stack for the whole life keeps the effect that it is around.
+      return Effect.onExitPrimitive(Effect.suspend(() => this.told(client, target, hold)), () => {
         client.close()
         if (server !== undefined) closeSocket(server)
         this.left()
@@ -158,30 +159,32 @@ class Doors {
     })
   }
 
+  private reach(target: Address.Address, hold: (socket: Net.Socket) => void): Effect.Effect<Net.Socket, ConnectFailed> {
+    return connectHeld(target, { connectTimeout: this.settings.connectTimeout }, hold)
+  }
+
   /** Neither side is read before both are open. */
-  private relayed(
-    client: NodePeer,
-    target: Address.Address,
-    hold: (socket: Net.Socket) => void
-  ): Effect.Effect<RelayOutcome, ConnectFailed> {
-    const { connectTimeout } = this.settings
-    return Effect.flatMap(connectHeld(target, { connectTimeout }, hold), (socket) => {
-      const server = new NodePeer(socket, { landing: this.landing })
-      const run = this.relay.run(client, server)
-      return this.settings.proxyProtocol === "v2" ? Effect.andThen(introduce(client.socket, server), run) : run
-    })
+  private joined(client: NodePeer, socket: Net.Socket): Effect.Effect<RelayOutcome> {
+    const server = new NodePeer(socket, { landing: this.landing })
+    const run = this.relay.run(client, server)
+    return this.settings.proxyProtocol === "v2" ? Effect.andThen(introduce(client.socket, server), run) : run
   }
 
   /** That a target could not be had is said to everybody; how a connection ended, to whoever asks for debug lines. */
   private told(
     client: NodePeer,
     target: Address.Address,
-    life: Effect.Effect<RelayOutcome, ConnectFailed>
+    hold: (socket: Net.Socket) => void
   ): Effect.Effect<void> {
     return Effect.withFiber((fiber) => {
-      const isDebugging = LogLevel.isLessThanOrEqualTo(fiber.getRef(References.MinimumLogLevel), "Debug")
-      if (isDebugging) return this.described(client, target, life)
-      return Effect.catch(Effect.asVoid(life), (failure) => this.noTarget(failure))
+      const reached = this.reach(target, hold)
+      if (LogLevel.isLessThanOrEqualTo(fiber.getRef(References.MinimumLogLevel), "Debug")) {
+        return this.described(client, target, Effect.flatMap(reached, (socket) => this.joined(client, socket)))
+      }
+      return Effect.flatMap(
+        Effect.catch(reached, (failure) => this.noTarget(failure)),
+        (socket) => socket === undefined ? Effect.void : Effect.asVoid(this.joined(client, socket))
+      )
     })
   }
 
