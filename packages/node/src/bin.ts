@@ -4,7 +4,8 @@
  *
  * @since 0.1.0
  */
-import "./internal/youngGeneration.ts"
+import "./internal/youngHeap.ts"
+
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Command from "effect/cli/Command"

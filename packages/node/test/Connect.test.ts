@@ -46,7 +46,7 @@ describe("connect", () => {
         const socket = yield* Scope.provide(connect(tcp(host, portOf(target))), scope)
         assert.isTrue(socket.isPaused())
         assert.isTrue(socket.allowHalfOpen)
-        assert.strictEqual(socket.readableHighWaterMark, 1)
+        assert.strictEqual(socket.readableHighWaterMark, 0)
         yield* Scope.close(scope, Exit.void)
         assert.isTrue(socket.destroyed)
       }))

@@ -46,7 +46,7 @@ for (const [kind, address] of addresses) {
         yield* client(to(listener.address))
         yield* until(() => sockets.length === 2)
         assert.isTrue(sockets.every((socket) => socket.isPaused() && socket.allowHalfOpen))
-        assert.isTrue(sockets.every((socket) => socket.readableHighWaterMark === 1))
+        assert.isTrue(sockets.every((socket) => socket.readableHighWaterMark === 0))
         one.resume()
         yield* finishOne
         yield* until(() =>

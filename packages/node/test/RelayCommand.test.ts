@@ -319,9 +319,10 @@ describe.concurrent("SIGTERM", () => {
   it.live("says what leaked, if something did, and exits with 1", () =>
     Effect.gen(function*() {
       // A Node whose sockets never say that a write is over: each keeps its buffer for ever.
-      const forgetful = "import { Socket } from \"node:net\"; const { _write } = Socket.prototype;" +
-        "Socket.prototype._write = function(chunk, encoding, done) {" +
-        "return _write.call(this, chunk, encoding, this.remoteAddress === undefined ? done : () => {}) }"
+      const forgetful = "const { kLastWriteWasAsync, streamBaseState } = process.binding('stream_wrap');" +
+        "const { prototype } = process.binding('tcp_wrap').TCP; const { writeBuffer } = prototype;" +
+        "prototype.writeBuffer = function(request, bytes) { const status = writeBuffer.call(this, request, bytes);" +
+        "streamBaseState[kLastWriteWasAsync] = 1; return status }"
       const to = textOf(yield* origin(echo))
       const it = yield* command(["relay", "--listen", `127.0.0.1:0=${to}`, "--drain-timeout", "0 seconds"], {
         NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(forgetful)}`

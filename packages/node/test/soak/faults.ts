@@ -1,5 +1,6 @@
 /** Faults to be planted beneath a relay: in Node's sockets and in the library's own objects, before the relay is imported. */
-import * as Net from "node:net"
+import { NodePeer } from "@headgate/node/NodePeer"
+import type * as Net from "node:net"
 
 type Method = (...args: ReadonlyArray<unknown>) => unknown
 
@@ -18,11 +19,15 @@ export const replace = <A extends object>(
   })
 }
 
-/** What a relay writes in bulk, not what it says: each such write of a socket, and which one it is. */
+/** What a relay writes in bulk: each such write to a socket, and which one it is. */
 export const onBulk = (change: (socket: Net.Socket, bytes: Uint8Array, nth: number) => Uint8Array): void => {
   let nth = 0
-  replace(Net.Socket.prototype, "_write", (socket, original, [bytes, ...rest]) => {
-    const isBulk = bytes instanceof Uint8Array && bytes.length >= 8 * 1024
-    return original(isBulk ? change(socket, bytes, ++nth) : bytes, ...rest)
-  })
+  const changed = (socket: Net.Socket, bytes: unknown): unknown =>
+    bytes instanceof Uint8Array && bytes.length >= 8 * 1024 ? change(socket, bytes, ++nth) : bytes
+  replace(
+    NodePeer.prototype,
+    "write",
+    ({ socket }, original, [views, ...rest]) =>
+      original(Array.isArray(views) ? views.map((bytes) => changed(socket, bytes)) : views, ...rest)
+  )
 }
