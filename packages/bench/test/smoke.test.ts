@@ -14,7 +14,7 @@ describe("one round at tiny sizes", () => {
   beforeAll(async () => {
     const measure = (subject: Subject): Promise<Report> => subject.measure(tiny.effort)
     results = await poolBench({ ...tiny, measure, print: (line) => lines.push(line) })
-  })
+  }, 60_000)
 
   test("nobody fails, and every row is there", () => {
     expect(lines.filter((line) => !line.startsWith("round"))).toEqual([])

@@ -112,21 +112,22 @@ describe("entities", () => {
 })
 
 describe("the probe misses nothing", () => {
-  const programs: ReadonlyArray<readonly [string, Make, ExploreOptions]> = [
-    ["withBuffer, 2 fibers", visited(small, two), { preemptions: 2 }],
-    ["withBuffer, 2 fibers", visited(small, two), { ...anywhere, preemptions: 1 }],
-    ["acquire, 2 fibers", visited(small, [acquire("a", "rx"), acquire("b", "rx")]), { preemptions: 1 }],
-    ["close against 2 fibers", visited(small, [...two, closing("closer")]), { preemptions: 1 }],
-    ["a task woken by 1 fiber", wokenTask(1), {}],
-    ["an applet that answers", fedByApplet(small), { preemptions: 1 }]
+  const programs: ReadonlyArray<readonly [string, Make, ExploreOptions, saves: boolean]> = [
+    ["withBuffer, 2 fibers", visited(small, two), { preemptions: 2 }, true],
+    ["withBuffer, 2 fibers", visited(small, two), { ...anywhere, preemptions: 1 }, true],
+    ["acquire, 2 fibers", visited(small, [acquire("a", "rx"), acquire("b", "rx")]), { preemptions: 1 }, true],
+    ["close against 2 fibers", visited(small, [...two, closing("closer")]), { preemptions: 1 }, true],
+    // A task's every step is one that counts: there is nothing to save.
+    ["a task woken by 1 fiber", wokenTask(1), {}, false],
+    ["an applet that answers", fedByApplet(small), { preemptions: 1 }, true]
   ]
-  for (const [name, make, bounds] of programs) {
+  for (const [name, make, bounds, saves] of programs) {
     it(`${name}: as many distinct traces with reductions as without (${promiseLine(bounds)})`, () => {
       const reduced = explore(make, { ...toTheEnd, ...bounds })
       const all = explore(make, { ...toTheEnd, ...bounds, reductions: false })
       assert.strictEqual(reduced.failure, undefined)
       assert.strictEqual(reduced.traces, all.traces)
-      assert.isBelow(reduced.schedules + reduced.pruned, all.schedules)
+      if (saves) assert.isBelow(reduced.schedules + reduced.pruned, all.schedules)
     })
   }
 })
