@@ -74,13 +74,13 @@ const conversations: { readonly [name: string]: ReadonlyArray<Move> } = {
     { peer: "readStart" },
     { peer: "end" }
   ],
-  "an end that comes to a read that brought nothing is told, though reading has stopped": [
+  "an end that comes when reading has stopped is told when it goes on": [
     { peer: "readStart" },
     { peer: "readStop" },
     { host: "end" },
     { peer: "readStart" }
   ],
-  "an end behind bytes that a read under way brought is told when reading goes on": [
+  "an end behind bytes that came when reading had stopped is told behind them, when it goes on": [
     { peer: "readStart" },
     { peer: "readStop" },
     { host: "write", bytes: 7 },
@@ -88,7 +88,7 @@ const conversations: { readonly [name: string]: ReadonlyArray<Move> } = {
     { peer: "write", bytes: 5 },
     { peer: "readStart" }
   ],
-  "an end that comes to a read under way is told, though reading has stopped": [
+  "an end behind bytes that were told is not told while reading has stopped": [
     { peer: "readStart" },
     { host: "write", bytes: 5 },
     { peer: "readStop" },

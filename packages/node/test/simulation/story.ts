@@ -102,9 +102,9 @@ const asks = (
 
 // ---- simulated ------------------------------------------------------------------------------------------------------------
 
-/** Node's read that is under way when reading stops goes on to the first bytes, which it keeps, or to the end, which it tells. */
+/** Nothing is told late: no read of a socket is under way when its reading stops. */
 const rest = (peer: SimulatedPeer): void => {
-  while (peer.advance() || (peer.receivingBytes === 0 && peer.deliverLate())) { /* all that can */ }
+  while (peer.advance()) { /* all that can */ }
 }
 
 const hostOf = ({ host }: SimulatedPeer, reads: boolean): string => {
