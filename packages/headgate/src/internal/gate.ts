@@ -138,6 +138,8 @@ export class Gate {
   /** Granted and told, but not yet collected. */
   private readonly uncollected = new List<Waiter>()
   private draining = false
+  /** When the flush under way began: what is handed on in it counts as granted then. The clock is a tenth of a hand-off. */
+  private flushAt: number | undefined = undefined
   private readonly recycleAll: boolean
   private readonly timeTakes: boolean
   private readonly checked: boolean
@@ -331,14 +333,14 @@ export class Gate {
   /** Delivers at most `max` wakes that are still to come; returns how many. The only place where fibers are woken. */
   flush(max: number): number {
     touch()
-    let told = this.drain(max)
-    while (told < max) {
-      const waiter = shift(this.readyFibers)
-      if (waiter === undefined) break
-      told++
-      this.tell(waiter)
+    this.flushAt = this.options.now()
+    try {
+      let told = this.drain(max)
+      for (let waiter; told < max && (waiter = shift(this.readyFibers)) !== undefined; told++) this.tell(waiter)
+      return told
+    } finally {
+      this.flushAt = undefined
     }
-    return told
   }
 
   /** Wakes still to come. */
@@ -386,7 +388,7 @@ export class Gate {
   }
 
   private grant(waiter: Waiter, area: Area): void {
-    const now = this.options.now()
+    const now = this.flushAt ?? this.options.now()
     const waitedMs = Math.max(0, now - waiter.since)
     // `clz32` counts modulo 2^32: a wait of 50 days is long, not short.
     this.waits[Math.min(32 - Math.clz32(Math.min(waitedMs, 2 ** 31)), this.waits.length - 1)]!++
