@@ -133,10 +133,10 @@ const reader = (dice: Dice, bytesPerSecond: number): Omit<Script, "kind"> => {
 }
 
 /**
- * `stallTimeout` decides who is stuck: 64 KiB in that time. Twelve times as fast is slow and honest, also when the kernel shows
- * it in steps: a window that was full opens by a sixteenth of the receive buffer at a time, so by 384 KiB at most.
+ * `stallTimeout` decides who is stuck: 64 KiB in that time. Five times as fast is slow and honest, also when the kernel shows
+ * it in steps, the largest segment of the loopback interface (just below 64 KiB) at a time.
  */
-const slowBytesPerSecond = ({ stallTimeoutMs }: Times): number => 12 * progressBytes / (stallTimeoutMs / 1000)
+const slowBytesPerSecond = ({ stallTimeoutMs }: Times): number => 5 * progressBytes / (stallTimeoutMs / 1000)
 
 const slowLoris = (dice: Dice): Omit<Script, "kind"> => ({
   client: says(dice.between(5, 30), { longestPieceBytes: 1, pauseMs: dice.magnitude(50, 2000) }),
