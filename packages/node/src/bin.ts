@@ -1,33 +1,17 @@
 #!/usr/bin/env node
 /**
- * The `headgate` command.
+ * The `headgate` command: how its process keeps its heap, and then the program.
+ *
+ * What a relay makes in passing is garbage at once, and its bytes are not in the heap. Yet V8 doubles the space for new objects
+ * while a program loads and connections are set up, to 64 MB and more, and keeps it. Here it stays at its first size (1 MiB,
+ * twice). Measured: 1 000 never-readers grow the process by 13 to 17 MB instead of 64, an idle connection takes 10 KiB instead of
+ * 13, and a short one costs a tenth less, for what is made for it is still in the processor's caches.
+ *
+ * It must be said before the program is even parsed, hence the import that is no statement: else the space has grown by then.
  *
  * @since 0.1.0
  */
-import "./internal/youngHeap.ts"
+import * as V8 from "node:v8"
 
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Command from "effect/cli/Command"
-import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
-import { relayCommand } from "./RelayCommand.ts"
-import { Told } from "./RelayFlags.ts"
-
-const interrupted = 130
-
-Command.make("headgate").pipe(
-  Command.withDescription("Moves bytes within a fixed memory budget"),
-  Command.withSubcommands([relayCommand]),
-  Command.run({ version: "0.1.0" }),
-  // Flags that do not exist are bad input like values that break a rule: what is wrong has been printed.
-  Effect.mapError((error) =>
-    error._tag === "ShowHelp" && error.errors.length > 0 ? new Told({ exitCode: 64, message: error.message }) : error
-  ),
-  Effect.provide(NodeServices.layer),
-  // A signal is an order: whoever carried it out without fault ends with 0, or else has left the code that says so.
-  NodeRuntime.runMain({
-    teardown: (exit, onExit) =>
-      Runtime.defaultTeardown(exit, (code) => onExit(code === interrupted ? Number(process.exitCode ?? 0) : code))
-  })
-)
+V8.setFlagsFromString("--semi-space-growth-factor=1")
+await import("./internal/command.ts")

@@ -121,6 +121,15 @@ describe.concurrent("bad input", () => {
     }))
 })
 
+describe("the heap", () => {
+  it.live("keeps its space for new objects at the first size while the program is loaded: 1 MiB, twice", () =>
+    Effect.gen(function*() {
+      const observer = new URL("./fixtures/newSpace.ts", import.meta.url).href
+      const { output } = yield* ran(["relay", "--limit", "0"], { NODE_OPTIONS: `--import ${observer}` })
+      assert.match(output, /^new space 2 MiB$/m)
+    }))
+})
+
 const target = ["--target", "127.0.0.1:9"]
 
 describe("an address that cannot be listened on", () => {
