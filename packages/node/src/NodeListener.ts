@@ -247,13 +247,11 @@ const method = (target: object, name: string): ((...args: ReadonlyArray<unknown>
   return typeof found === "function" ? (...args) => Reflect.apply(found, target, args) : undefined
 }
 
-const fileOf = (holder: object | undefined): number => {
-  const file: unknown = holder === undefined ? undefined : Reflect.get(holder, "fd")
-  return typeof file === "number" ? file : -1
-}
+const fileOf = (handle: object | undefined): number =>
+  handle !== undefined && "fd" in handle && typeof handle.fd === "number" ? handle.fd : -1
 
 const handleOf = (holder: object): object | undefined => {
-  const handle: unknown = Reflect.get(holder, "_handle")
+  const handle: unknown = "_handle" in holder ? holder._handle : undefined
   return typeof handle === "object" && handle !== null ? handle : undefined
 }
 

@@ -66,12 +66,12 @@ export const closeSocket = (socket: Net.Socket): void => {
 
 const isOrderly = (socket: Net.Socket): boolean => socket.readableEnded && socket.writableFinished
 
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
+
 /** Bytes that libuv holds for the socket: falls with each partial write, which `writableLength` does not. */
 const writeQueueSize = (socket: Net.Socket): number => {
-  const handle: unknown = Reflect.get(socket, "_handle")
-  const size: unknown = typeof handle === "object" && handle !== null
-    ? Reflect.get(handle, "writeQueueSize")
-    : undefined
+  const handle: unknown = "_handle" in socket ? socket._handle : undefined
+  const size: unknown = isObject(handle) && "writeQueueSize" in handle ? handle.writeQueueSize : undefined
   return typeof size === "number" ? size : socket.writableLength
 }
 
@@ -106,12 +106,9 @@ export interface NodePeerOptions {
 }
 
 /** Where a socket's peer is found, so that all sockets share their listeners: a closure for each event is memory when idle. */
-const peerKey = Symbol("headgate/NodePeer")
+const peerKey: unique symbol = Symbol("headgate/NodePeer")
 
-const peerOf = (socket: Net.Socket): NodePeer | undefined => {
-  const peer: unknown = Reflect.get(socket, peerKey)
-  return peer instanceof NodePeer ? peer : undefined
-}
+type Peered = Net.Socket & { [peerKey]?: NodePeer }
 
 /**
  * A `Peer` over a socket that is connected, and has no other peer.
@@ -143,7 +140,8 @@ export class NodePeer implements Peer {
     this.#label = options.label
     this.#wanted = options.landing ?? "plain"
     socket.pause()
-    Reflect.set(socket, peerKey, this)
+    const peered: Peered = socket
+    peered[peerKey] = this
     socket.on("end", NodePeer.#listeners.end)
     socket.on("error", NodePeer.#listeners.error)
     socket.on("close", NodePeer.#listeners.close)
@@ -151,24 +149,24 @@ export class NodePeer implements Peer {
   }
 
   static readonly #listeners = {
-    data(this: Net.Socket, bytes: Uint8Array): void {
-      const peer = peerOf(this)
+    data(this: Peered, bytes: Uint8Array): void {
+      const peer = this[peerKey]
       if (peer !== undefined) peer.#onData(bytes)
     },
-    end(this: Net.Socket): void {
-      const peer = peerOf(this)
+    end(this: Peered): void {
+      const peer = this[peerKey]
       if (peer !== undefined) peer.#onEnd()
     },
-    finish(this: Net.Socket): void {
-      const peer = peerOf(this)
+    finish(this: Peered): void {
+      const peer = this[peerKey]
       if (peer !== undefined) peer.#onFinish()
     },
-    error(this: Net.Socket, cause: unknown): void {
-      const peer = peerOf(this)
+    error(this: Peered, cause: unknown): void {
+      const peer = this[peerKey]
       if (peer !== undefined) peer.#onError(cause)
     },
-    close(this: Net.Socket): void {
-      const peer = peerOf(this)
+    close(this: Peered): void {
+      const peer = this[peerKey]
       if (peer !== undefined) peer.#onClose()
     }
   }

@@ -26,12 +26,13 @@ import {
 } from "headgate"
 import type * as Net from "node:net"
 import * as Address from "./Address.ts"
-import { type ConnectFailed, connectHeld } from "./Connect.ts"
+import { type ConnectFailed, Way } from "./Connect.ts"
+import { Dialing, type Timers, timersHere } from "./internal/dialing.ts"
 import * as LogOnce from "./internal/logOnce.ts"
 import type { Picture } from "./internal/statusPage.ts"
 import * as Landing from "./Landing.ts"
 import { AcceptGate, listen, type ListenFailed, type NodeListener } from "./NodeListener.ts"
-import { closeSocket, NodePeer, sampleUnsent } from "./NodePeer.ts"
+import { NodePeer, sampleUnsent } from "./NodePeer.ts"
 import { headerV2 } from "./ProxyProtocol.ts"
 import type { RelaySettings } from "./RelayFlags.ts"
 import * as StatusServer from "./StatusServer.ts"
@@ -89,12 +90,19 @@ export const make = (
   Effect.gen(function*() {
     const gate = new AcceptGate({ maxConnections: settings.maxConnections })
     const landing = yield* chooseLanding(settings)
-    const doors = new Doors(settings, landing.landing, yield* Relay, yield* LogOnce.make())
-    const listeners = yield* Effect.forEach(settings.routes, ({ listen: address, target }) =>
-      listen(address, { gate, handler: (socket) => doors.serve(socket, target) }))
-    const listening = listeners.map((listener) =>
-      listener.address
-    )
+    const doors = new Doors({
+      settings,
+      landing: landing.landing,
+      relay: yield* Relay,
+      timers: yield* timersHere,
+      log: yield* LogOnce.make(),
+      describes: LogLevel.isLessThanOrEqualTo(yield* References.MinimumLogLevel, "Debug")
+    })
+    const listeners = yield* Effect.forEach(settings.routes, ({ listen: address, target }) => {
+      const way = new Way(target, { connectTimeout: settings.connectTimeout })
+      return listen(address, { gate, handler: (socket) => doors.serve(socket, way) })
+    })
+    const listening = listeners.map((listener) => listener.address)
     const picture = yield* pictureOf(landing, gate, doors, listening)
     // Made last, so it closes first; but a drain comes before any closing, and all the while the page answers.
     const stats = settings.stats === undefined ? undefined : yield* StatusServer.make(settings.stats, picture)
@@ -113,37 +121,39 @@ const chooseLanding = ({ landing }: RelaySettings): Effect.Effect<Landing.Choice
     ({ why }) => why === undefined ? Effect.void : Effect.logWarning(`landing plain instead of ${landing}: ${why}`)
   )
 
+/** What all connections of a relay share. */
+interface Fittings {
+  readonly settings: RelaySettings
+  readonly landing: Landing.Landing
+  readonly relay: Relay["Service"]
+  readonly timers: Timers
+  readonly log: LogOnce.LogOnce
+  /** A line for each connection, at the level of debugging. */
+  readonly describes: boolean
+}
+
 /** Where connections come in: each gets its target and its life. */
 class Doors {
   accepting = true
   readonly connectFailures: { [cause: string]: number } = {}
   private open = 0
   private readonly empty = Deferred.makeUnsafe<void>()
-  private readonly settings: RelaySettings
-  private readonly landing: Landing.Landing
-  private readonly relay: Relay["Service"]
-  private readonly log: LogOnce.LogOnce
+  private readonly fittings: Fittings
 
-  constructor(settings: RelaySettings, landing: Landing.Landing, relay: Relay["Service"], log: LogOnce.LogOnce) {
-    this.settings = settings
-    this.landing = landing
-    this.relay = relay
-    this.log = log
+  constructor(fittings: Fittings) {
+    this.fittings = fittings
   }
 
   /** One connection's life: whatever ends it, both sockets are closed or reset when it is over. */
-  serve(socket: Net.Socket, target: Address.Address): Effect.Effect<void> {
+  serve(socket: Net.Socket, way: Way): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.open++
-      const client = new NodePeer(socket, { landing: this.landing })
-      let server: Net.Socket | undefined = undefined
-      const hold = (socket: Net.Socket): void => {
-        server = socket
-      }
+      const client = new NodePeer(socket, this.fittings)
+      const dialing = new Dialing(this.fittings.timers)
       // Suspended: what stands on the fiber's stack for the whole life keeps the effect that it is around.
-      return Effect.onExitPrimitive(Effect.suspend(() => this.told(client, target, hold)), () => {
+      return Effect.onExitPrimitive(Effect.suspend(() => this.life(client, way, dialing)), () => {
         client.close()
-        if (server !== undefined) closeSocket(server)
+        dialing.close()
         this.left()
         return undefined
       })
@@ -159,33 +169,24 @@ class Doors {
     })
   }
 
-  private reach(target: Address.Address, hold: (socket: Net.Socket) => void): Effect.Effect<Net.Socket, ConnectFailed> {
-    return connectHeld(target, { connectTimeout: this.settings.connectTimeout }, hold)
+  /** That a target could not be had is said to everybody; how a connection ended, to whoever asks for debug lines. */
+  private life(client: NodePeer, way: Way, dialing: Dialing): Effect.Effect<void> {
+    const reached = way.reach(dialing)
+    if (this.fittings.describes) {
+      return this.described(client, way.target, Effect.flatMap(reached, (socket) => this.joined(client, socket)))
+    }
+    return Effect.matchEffect(reached, {
+      onSuccess: (socket) => Effect.asVoid(this.joined(client, socket)),
+      onFailure: (failure) => this.noTarget(failure)
+    })
   }
 
   /** Neither side is read before both are open. */
   private joined(client: NodePeer, socket: Net.Socket): Effect.Effect<RelayOutcome> {
-    const server = new NodePeer(socket, { landing: this.landing })
-    const run = this.relay.run(client, server)
-    return this.settings.proxyProtocol === "v2" ? Effect.andThen(introduce(client.socket, server), run) : run
-  }
-
-  /** That a target could not be had is said to everybody; how a connection ended, to whoever asks for debug lines. */
-  private told(
-    client: NodePeer,
-    target: Address.Address,
-    hold: (socket: Net.Socket) => void
-  ): Effect.Effect<void> {
-    return Effect.withFiber((fiber) => {
-      const reached = this.reach(target, hold)
-      if (LogLevel.isLessThanOrEqualTo(fiber.getRef(References.MinimumLogLevel), "Debug")) {
-        return this.described(client, target, Effect.flatMap(reached, (socket) => this.joined(client, socket)))
-      }
-      return Effect.flatMap(
-        Effect.catch(reached, (failure) => this.noTarget(failure)),
-        (socket) => socket === undefined ? Effect.void : Effect.asVoid(this.joined(client, socket))
-      )
-    })
+    const { relay, settings } = this.fittings
+    const server = new NodePeer(socket, this.fittings)
+    const run = relay.run(client, server)
+    return settings.proxyProtocol === "v2" ? Effect.andThen(introduce(client.socket, server), run) : run
   }
 
   private described(
@@ -218,7 +219,10 @@ class Doors {
 
   private noTarget(failure: ConnectFailed): Effect.Effect<void> {
     this.connectFailures[failure.why] = (this.connectFailures[failure.why] ?? 0) + 1
-    return this.log.note(`${failure.why} ${Address.format(failure.target)}`, `${failure.message}; its client was reset`)
+    return this.fittings.log.note(
+      `${failure.why} ${Address.format(failure.target)}`,
+      `${failure.message}; its client was reset`
+    )
   }
 }
 

@@ -59,7 +59,7 @@ const isHandle = (value: unknown): value is Handle => {
 }
 
 const handleOf = (socket: Net.Socket): Handle | undefined => {
-  const handle: unknown = Reflect.get(socket, "_handle")
+  const handle: unknown = "_handle" in socket ? socket._handle : undefined
   return isHandle(handle) ? handle : undefined
 }
 
@@ -80,21 +80,6 @@ const streamState = (): StreamState | undefined => {
 const state = streamState()
 
 const noRoom = -105
-
-/** A program may have frozen what is Node's and the language's own. */
-const mayLimitStacks = Reflect.getOwnPropertyDescriptor(Error, "stackTraceLimit")?.writable === true
-
-/** `read(2)`. An empty socket is an exception here, after every read that filled its memory: the stack costs more than the read. */
-const readNow = (file: number, into: Uint8Array): number => {
-  if (!mayLimitStacks) return Fs.readSync(file, into, 0, into.length, null)
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 0
-  try {
-    return Fs.readSync(file, into, 0, into.length, null)
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit
-  }
-}
 
 /** Not a byte, but memory behind it: libuv takes an area without any for one that is missing. */
 const zeroBytes = Buffer.alloc(1).subarray(0, 0)
@@ -143,7 +128,7 @@ class ReadinessLanding implements Landing {
   /** 0 at the end, -1 if there is nothing now, or never will be. */
   private take(into: Uint8Array): number {
     try {
-      return readNow(this.handle.fd, into)
+      return Fs.readSync(this.handle.fd, into, 0, into.length, null)
     } catch (error) {
       if (codeOf(error) !== "EAGAIN") this.socket.destroy(asError(error))
       return -1

@@ -142,7 +142,6 @@ const rows: { readonly [name: string]: Row<Headgate.Services> } = {
 
 /** Those that make their own sockets; the tests beside this directory are about them. */
 const withSockets = [
-  "Connect.connectHeld",
   "Landing.choose",
   "NodeListener.listen",
   "RelayServer.make",

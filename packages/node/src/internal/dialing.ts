@@ -1,0 +1,194 @@
+/**
+ * Sockets on their way to a target: one address after the other, until one answers.
+ *
+ * Invariant: at most one of them is open at a time, and it is `socket`, in the step in which it was opened; whoever made the
+ * dialing closes it. One limit of time covers all addresses: each gets an even share of what is left of it.
+ *
+ * It is steps in callbacks, not a loop of effects: most targets are one address, and a connection that lives for a millisecond
+ * would spend a tenth of its cost on the frames around a wait.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Net from "node:net"
+import type { ConnectFailure } from "../Connect.ts"
+import { abortSocket, closeSocket } from "../NodePeer.ts"
+
+const failures: { readonly [code: string]: readonly [ConnectFailure, string] } = {
+  ECONNREFUSED: ["refused", "connection refused"],
+  ECONNRESET: ["refused", "connection reset"],
+  ENOENT: ["refused", "no such socket"],
+  ENOTSOCK: ["refused", "not a socket"],
+  EAGAIN: ["refused", "its queue is full"],
+  ETIMEDOUT: ["timeout", "no answer"],
+  ENOTFOUND: ["nameNotFound", "name not found"],
+  EAI_AGAIN: ["nameNotFound", "the name server does not answer"],
+  EHOSTUNREACH: ["unreachable", "host unreachable"],
+  ENETUNREACH: ["unreachable", "network unreachable"],
+  EADDRNOTAVAIL: ["unreachable", "no local address or port for it"],
+  EAFNOSUPPORT: ["unreachable", "this machine does not have that kind of address"],
+  EACCES: ["noPermission", "permission denied"],
+  EPERM: ["noPermission", "permission denied"],
+  EMFILE: ["tooManyOpenFiles", "too many open files"],
+  ENFILE: ["tooManyOpenFiles", "too many open files in the system"]
+}
+
+/** How one address, or the lookup, failed. */
+export class Attempt extends Data.TaggedError("Attempt")<{ readonly why: ConnectFailure; readonly words: string }> {}
+
+export const attemptOf = (error: unknown): Attempt => {
+  const code: unknown = typeof error === "object" && error !== null ? Reflect.get(error, "code") : undefined
+  const known = typeof code === "string" ? failures[code] : undefined
+  return known === undefined
+    ? new Attempt({ why: "failed", words: String(error) })
+    : new Attempt({ why: known[0], words: `${known[1]} (${String(code)})` })
+}
+
+export const noAnswer = (ms: number): Attempt =>
+  new Attempt({ why: "timeout", words: `no answer within ${Duration.format(Duration.millis(Math.round(ms)))}` })
+
+// ---- time ---------------------------------------------------------------------------------------------------------------
+
+/** A program's clock, for callbacks. */
+export interface Timers {
+  readonly now: () => number
+  /** Calls once, later, unless what it returns is called before. */
+  readonly after: (ms: number, then: () => void) => () => void
+}
+
+/** The clock of a program that was given none: its sleeps are Node's timers, which can be had without a fiber. */
+const usualClock = Context.get(Context.empty(), Clock.Clock)
+
+/** Longer is not known to Node's timers, and the operating system gives up long before. */
+const longestTimerMs = 2 ** 31 - 1
+
+const nothing = (): void => {}
+
+const usualTimers: Timers = {
+  now: () => usualClock.currentTimeMillisUnsafe(),
+  after: (ms, then) => {
+    if (ms > longestTimerMs) return nothing
+    const timer = setTimeout(then, ms)
+    return () => clearTimeout(timer)
+  }
+}
+
+const timersBy = (clock: Clock.Clock, context: Context.Context<never>): Timers => ({
+  now: () => clock.currentTimeMillisUnsafe(),
+  after: (ms, then) => {
+    const sleeper = Effect.runForkWith(context)(Effect.andThen(clock.sleep(Duration.millis(ms)), Effect.sync(then)))
+    return () => sleeper.interruptUnsafe()
+  }
+})
+
+/** Those of the program that this is a part of. */
+export const timersHere: Effect.Effect<Timers> = Effect.withFiber((fiber) => {
+  const clock = fiber.getRef(Clock.Clock)
+  return Effect.succeed(clock === usualClock ? usualTimers : timersBy(clock, fiber.context))
+})
+
+// ---- sockets ------------------------------------------------------------------------------------------------------------
+
+const dialNode = (options: Net.NetConnectOpts): Net.Socket => Net.connect(options)
+
+const nameOf = (options: Net.NetConnectOpts): string =>
+  "host" in options && options.host !== undefined ? `${options.host} ` : ""
+
+const none: ReadonlyArray<string> = []
+
+export class Dialing {
+  /** The last that was opened. */
+  socket: Net.Socket | undefined = undefined
+  private readonly timers: Timers
+  private readonly dial: (options: Net.NetConnectOpts) => Net.Socket
+  private endpoints: ReadonlyArray<Net.NetConnectOpts> = []
+  /** Of those that have failed: what is said of each, and why the last of them did. */
+  private failures: ReadonlyArray<string> = none
+  private why: ConnectFailure = "timeout"
+  private deadline = 0
+  private stopTimer = nothing
+  /** Until it is known how it ended, or nobody wants to know any more. */
+  private tell: ((outcome: Net.Socket | Attempt) => void) | undefined = undefined
+
+  constructor(timers: Timers, dial: (options: Net.NetConnectOpts) => Net.Socket = dialNode) {
+    this.timers = timers
+    this.dial = dial
+  }
+
+  get now(): number {
+    return this.timers.now()
+  }
+
+  /** The first that answers, paused. Interrupted, none is left open. Once. */
+  to<E>(
+    endpoints: ReadonlyArray<Net.NetConnectOpts>,
+    deadline: number,
+    failed: (attempt: Attempt) => E
+  ): Effect.Effect<Net.Socket, E> {
+    return Effect.callback((resume) => {
+      this.endpoints = endpoints
+      this.deadline = deadline
+      this.tell = (outcome) =>
+        resume(outcome instanceof Attempt ? Effect.fail(failed(outcome)) : Effect.succeed(outcome))
+      this.next()
+      return Effect.sync(() => this.close())
+    })
+  }
+
+  /** Nothing is told from here on. A socket that ended in order is closed, any other aborted. Safe to repeat. */
+  close(): void {
+    this.tell = undefined
+    this.stopTimer()
+    if (this.socket !== undefined) closeSocket(this.socket)
+  }
+
+  private next(): void {
+    const at = this.failures.length
+    const endpoint = this.endpoints[at]
+    if (endpoint === undefined) return this.over(new Attempt({ why: this.why, words: this.failures.join(", ") }))
+    const shareMs = (this.deadline - this.now) / (this.endpoints.length - at)
+    try {
+      this.open(endpoint, shareMs)
+    } catch (error) {
+      this.failed(this.socket, error)
+    }
+  }
+
+  /**
+   * Its listeners stay: an error later is the peer's to judge, and must be heard by somebody. Whoever closes the dialing from
+   * inside `dial` closes this socket, too.
+   */
+  private open(endpoint: Net.NetConnectOpts, shareMs: number): void {
+    const socket = this.dial(endpoint).pause()
+    this.socket = socket
+    if (this.tell === undefined) return this.close()
+    socket.on("error", (error) => this.failed(socket, error))
+    socket.on("connect", () => this.connected(socket))
+    this.stopTimer = this.timers.after(shareMs, () => this.failed(socket, noAnswer(shareMs)))
+  }
+
+  private connected(socket: Net.Socket): void {
+    if (socket === this.socket) this.over(socket)
+  }
+
+  private failed(socket: Net.Socket | undefined, error: unknown): void {
+    if (this.tell === undefined || socket !== this.socket) return
+    this.stopTimer()
+    if (socket !== undefined) abortSocket(socket)
+    const { why, words } = error instanceof Attempt ? error : attemptOf(error)
+    const endpoint = this.endpoints[this.failures.length]
+    const name = this.endpoints.length > 1 && endpoint !== undefined ? nameOf(endpoint) : ""
+    this.failures = [...this.failures, `${name}${words}`]
+    this.why = why
+    this.next()
+  }
+
+  private over(outcome: Net.Socket | Attempt): void {
+    const { tell } = this
+    this.tell = undefined
+    this.stopTimer()
+    tell?.(outcome)
+  }
+}
