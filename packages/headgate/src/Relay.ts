@@ -89,6 +89,11 @@ export class Relay extends Context.Service<Relay, {
    * relay's own scope. The peers' sockets belong to the caller's scope.
    */
   readonly run: (client: Peer, target: Peer) => Effect.Effect<RelayOutcome>
+  /**
+   * The same from a callback, without a fiber: `tell` is called once, later, and not from inside anything that a peer calls.
+   * What is returned resets both peers, if the connection has not ended. `tell` must not throw.
+   */
+  readonly runUnsafe: (client: Peer, target: Peer, tell: (outcome: RelayOutcome) => void) => () => void
   readonly snapshot: Effect.Effect<RelaySnapshot>
 }>()("headgate/Relay") {
   /** A relay whose policies run until the scope closes: then all its connections are reset. */

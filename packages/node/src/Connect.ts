@@ -6,9 +6,11 @@
  *
  * @since 0.1.0
  */
+import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Dns from "node:dns"
 import * as Net from "node:net"
@@ -135,16 +137,27 @@ export class Way {
     this.known = knownEndpoints(target)
   }
 
-  /** What is opened on the way belongs to the dialing, whose owner closes it. */
-  reach(dialing: Dialing): Effect.Effect<Net.Socket, ConnectFailed> {
-    const { known, target } = this
-    const failed = ({ why, words }: Attempt) => new ConnectFailed({ target, why, detail: words })
-    if (known !== undefined) return dialing.to(known, dialing.now + this.limitMs, failed)
+  /**
+   * Opens a socket to it, which is the dialing's, whose owner closes it. `tell` is called once, if the dialing is not closed
+   * before. `run` is for the lookup of a name.
+   */
+  begin(
+    dialing: Dialing,
+    run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
+    tell: (outcome: Net.Socket | ConnectFailed) => void
+  ): void {
     const deadline = dialing.now + this.limitMs
-    return Effect.flatMap(
-      Effect.mapError(within(this.limitMs, this.lookedUp), failed),
-      (endpoints) => dialing.to(endpoints, deadline, failed)
-    )
+    const told = (outcome: Net.Socket | Attempt) => tell(outcome instanceof Attempt ? this.failed(outcome) : outcome)
+    if (this.known !== undefined) return dialing.begin(this.known, deadline, told)
+    const lookup = run(Effect.match(within(this.limitMs, this.lookedUp), {
+      onSuccess: (endpoints) => dialing.begin(endpoints, deadline, told),
+      onFailure: told
+    }))
+    dialing.isPreparedBy(() => lookup.interruptUnsafe())
+  }
+
+  private failed({ why, words }: Attempt): ConnectFailed {
+    return new ConnectFailed({ target: this.target, why, detail: words })
   }
 
   private get lookedUp(): Effect.Effect<ReadonlyArray<Net.NetConnectOpts>, Attempt> {
@@ -170,5 +183,16 @@ export const connect = (
       Effect.map(timersHere, (timers) => new Dialing(timers, options.dial)),
       (dialing) => Effect.sync(() => dialing.close())
     ),
-    (dialing) => new Way(target, options).reach(dialing)
+    (dialing) => reached(new Way(target, options), dialing)
+  )
+
+const reached = (way: Way, dialing: Dialing): Effect.Effect<Net.Socket, ConnectFailed> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Effect.callback((resume) => {
+      way.begin(dialing, Effect.runForkWith(context), (outcome) =>
+        resume(outcome instanceof ConnectFailed ? Effect.fail(outcome) : Effect.succeed(outcome)))
+      return Effect.sync(() =>
+        dialing.close()
+      )
+    })
   )

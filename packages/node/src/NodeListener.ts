@@ -1,5 +1,5 @@
 /**
- * Accepts connections, one fiber each, and no more at a time than one gate admits.
+ * Accepts connections, and no more at a time than one gate admits.
  *
  * Invariant: a connection is either served, or waits untouched: in the kernel's backlog while accepting is paused, or (the few
  * that were accepted before the pause took hold) parked, unread, in order of arrival. None is closed for want of a place.
@@ -12,8 +12,7 @@
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
@@ -369,69 +368,100 @@ const removeStale = (address: Address.UnixAddress): Effect.Effect<void, ListenFa
     yield* Effect.try({ try: () => Fs.unlinkSync(address.path), catch: (error) => listenFailed(address, error) })
   })
 
+/**
+ * One connection's life, in callbacks: `over` is called once, when it has ended by itself or because what is returned was
+ * called. For whoever has so many that a fiber for each is too much.
+ *
+ * @internal
+ */
+export type Serve = (socket: Net.Socket, over: () => void) => () => void
+
 /** What a listener's connections share. */
-interface Shared<R> {
-  readonly options: ListenOptions<R>
-  readonly run: (effect: Effect.Effect<void, never, R>) => Fiber.Fiber<void>
-  readonly connections: Connections<R>
+interface Shared {
+  readonly gate: AcceptGate
+  readonly serve: Serve
+  readonly connections: Connections
 }
 
 /**
  * Those that are not over, each of which knows its place. No `Set`: when one is added to and deleted from without pause, each of
  * its outgrown tables keeps the next one alive, and all that is in it, until a full collection. No connection would die young.
  */
-class Connections<R> {
-  readonly all: Array<Accepted<R>> = []
+class Connections {
+  readonly all: Array<Accepted> = []
+  /** Called when the last is over. */
+  whenEmpty: () => void = () => {}
 
-  add(connection: Accepted<R>): void {
+  add(connection: Accepted): void {
     connection.place = this.all.length
     this.all.push(connection)
   }
 
-  delete({ place }: Accepted<R>): void {
+  delete({ place }: Accepted): void {
     const last = this.all.pop()
-    if (last === undefined || last.place === place) return
-    this.all[place] = last
-    last.place = place
+    if (last !== undefined && last.place !== place) {
+      this.all[place] = last
+      last.place = place
+    }
+    if (this.all.length === 0) this.whenEmpty()
   }
 }
 
 /** A connection from its arrival to its end. */
-class Accepted<R> implements Parked {
+class Accepted implements Parked {
   place = 0
-  /** Undefined while it is parked. */
-  fiber: Fiber.Fiber<void> | undefined = undefined
   readonly socket: Net.Socket
-  private readonly shared: Shared<R>
+  private readonly shared: Shared
+  /** Undefined while it is parked. */
+  private stop: (() => void) | undefined = undefined
 
-  constructor(socket: Net.Socket, shared: Shared<R>) {
+  constructor(socket: Net.Socket, shared: Shared) {
     this.socket = socket
     this.shared = shared
     shared.connections.add(this)
   }
 
   serve(): void {
-    const { options, run } = this.shared
-    this.fiber = run(Effect.suspend(() => options.handler(this.socket)))
-    this.fiber.addObserver((exit) => this.over(exit))
+    this.stop = this.shared.serve(this.socket, () => this.over())
   }
 
-  /** It was parked, and nobody will serve it. */
-  refuse(): void {
-    this.shared.options.gate.forget(this)
+  /** Ends it: at once if nobody serves it yet, else as soon as whoever does is ready. */
+  end(): void {
+    if (this.stop === undefined) this.refuse()
+    else this.stop()
+  }
+
+  get isParked(): boolean {
+    return this.stop === undefined
+  }
+
+  private refuse(): void {
+    this.shared.gate.forget(this)
     this.shared.connections.delete(this)
     abortSocket(this.socket)
   }
 
-  private over(exit: Exit.Exit<void>): void {
-    const { connections, options, run } = this.shared
+  private over(): void {
+    abortSocket(this.socket)
+    this.shared.connections.delete(this)
+    this.shared.gate.leave()
+  }
+}
+
+/** A fiber for each, whose defect ends nothing else. */
+const byHandler = <R>(
+  handler: ListenOptions<R>["handler"],
+  run: (effect: Effect.Effect<void, never, R>) => Fiber.Fiber<void>
+): Serve =>
+(socket, over) => {
+  const fiber = run(Effect.suspend(() => handler(socket)))
+  fiber.addObserver((exit) => {
     if (exit._tag === "Failure" && !Cause.hasInterruptsOnly(exit.cause)) {
       run(Effect.logError("a connection died of a defect", exit.cause))
     }
-    abortSocket(this.socket)
-    connections.delete(this)
-    options.gate.leave()
-  }
+    over()
+  })
+  return () => fiber.interruptUnsafe()
 }
 
 interface Server {
@@ -439,31 +469,35 @@ interface Server {
   readonly start: () => void
   readonly stop: Effect.Effect<void>
   /** Ends all connections, and waits for their ends. */
-  readonly interrupt: Effect.Effect<void>
+  readonly end: Effect.Effect<void>
 }
 
 const ignored = (): void => {}
 
-const makeServer = <R>(options: ListenOptions<R>, run: Shared<R>["run"]): Server => {
-  const connections = new Connections<R>()
-  const shared = { options, run, connections }
+const makeServer = (gate: AcceptGate, serve: Serve): Server => {
+  const connections = new Connections()
+  const shared = { gate, serve, connections }
   const net = Net.createServer({ ...socketOptions, pauseOnConnect: true }, (socket) => {
     socket.on("error", ignored)
-    options.gate.enter(new Accepted(socket, shared), fileOf(handleOf(socket)))
+    gate.enter(new Accepted(socket, shared), fileOf(handleOf(socket)))
   })
   const switches = pausable(net)
   return {
     net,
     start: () => {
-      net.on("error", () => options.gate.rest())
-      options.gate.add(switches)
+      net.on("error", () => gate.rest())
+      gate.add(switches)
     },
     stop: Effect.sync(() => {
-      options.gate.remove(switches)
+      gate.remove(switches)
       net.close()
-      for (const connection of connections.all.filter(({ fiber }) => fiber === undefined)) connection.refuse()
+      for (const parked of connections.all.filter(({ isParked }) => isParked)) parked.end()
     }),
-    interrupt: Effect.suspend(() => Fiber.interruptAll(connections.all.flatMap(({ fiber }) => fiber ?? [])))
+    end: Effect.callback((resume) => {
+      connections.whenEmpty = () => resume(Effect.void)
+      if (connections.all.length === 0) return connections.whenEmpty()
+      for (const connection of connections.all.slice()) connection.end()
+    })
   }
 }
 
@@ -480,10 +514,25 @@ export const listen = <R = never>(
   address: Address.Address,
   options: ListenOptions<R>
 ): Effect.Effect<NodeListener, ListenFailed, R | Scope.Scope> =>
+  Effect.flatMap(
+    Effect.context<R>(),
+    (context) => listenServing(address, options.gate, byHandler(options.handler, Effect.runForkWith(context)))
+  )
+
+/**
+ * The same, for lives in callbacks.
+ *
+ * @internal
+ */
+export const listenServing = (
+  address: Address.Address,
+  gate: AcceptGate,
+  serve: Serve
+): Effect.Effect<NodeListener, ListenFailed, Scope.Scope> =>
   Effect.gen(function*() {
-    const server = makeServer(options, Effect.runForkWith(yield* Effect.context<R>()))
+    const server = makeServer(gate, serve)
     if (address._tag === "Unix") yield* removeStale(address)
-    yield* Effect.addFinalizer(() => Effect.andThen(server.stop, server.interrupt))
+    yield* Effect.addFinalizer(() => Effect.andThen(server.stop, server.end))
     yield* bind(server.net, address)
     server.start()
     return { address: Address.ofBound(server.net.address()) ?? address, stop: server.stop }

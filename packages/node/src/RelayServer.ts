@@ -7,33 +7,23 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
-import {
-  AppletScheduler,
-  BufferPool,
-  type ConfigError,
-  Headgate,
-  type Peer,
-  Relay,
-  type RelayOutcome,
-  TaskScheduler
-} from "headgate"
+import { AppletScheduler, BufferPool, type ConfigError, Headgate, Relay, TaskScheduler } from "headgate"
 import type * as Net from "node:net"
 import * as Address from "./Address.ts"
 import { type ConnectFailed, Way } from "./Connect.ts"
-import { Dialing, type Timers, timersHere } from "./internal/dialing.ts"
+import { timersHere } from "./internal/dialing.ts"
+import { type Ending, type Fittings, Life } from "./internal/life.ts"
 import * as LogOnce from "./internal/logOnce.ts"
 import type { Picture } from "./internal/statusPage.ts"
 import * as Landing from "./Landing.ts"
-import { AcceptGate, listen, type ListenFailed, type NodeListener } from "./NodeListener.ts"
-import { NodePeer, sampleUnsent } from "./NodePeer.ts"
-import { headerV2 } from "./ProxyProtocol.ts"
+import { AcceptGate, type ListenFailed, listenServing, type NodeListener } from "./NodeListener.ts"
+import { sampleUnsent } from "./NodePeer.ts"
 import type { RelaySettings } from "./RelayFlags.ts"
 import * as StatusServer from "./StatusServer.ts"
 
@@ -91,16 +81,17 @@ export const make = (
     const gate = new AcceptGate({ maxConnections: settings.maxConnections })
     const landing = yield* chooseLanding(settings)
     const doors = new Doors({
-      settings,
+      describes: LogLevel.isLessThanOrEqualTo(yield* References.MinimumLogLevel, "Debug"),
       landing: landing.landing,
-      relay: yield* Relay,
-      timers: yield* timersHere,
       log: yield* LogOnce.make(),
-      describes: LogLevel.isLessThanOrEqualTo(yield* References.MinimumLogLevel, "Debug")
+      proxyProtocol: settings.proxyProtocol,
+      relay: yield* Relay,
+      run: Effect.runForkWith(yield* Effect.context<never>()),
+      timers: yield* timersHere
     })
     const listeners = yield* Effect.forEach(settings.routes, ({ listen: address, target }) => {
       const way = new Way(target, { connectTimeout: settings.connectTimeout })
-      return listen(address, { gate, handler: (socket) => doors.serve(socket, way) })
+      return listenServing(address, gate, (socket, over) => doors.serve(socket, way, over))
     })
     const listening = listeners.map((listener) => listener.address)
     const picture = yield* pictureOf(landing, gate, doors, listening)
@@ -121,15 +112,8 @@ const chooseLanding = ({ landing }: RelaySettings): Effect.Effect<Landing.Choice
     ({ why }) => why === undefined ? Effect.void : Effect.logWarning(`landing plain instead of ${landing}: ${why}`)
   )
 
-/** What all connections of a relay share. */
-interface Fittings {
-  readonly settings: RelaySettings
-  readonly landing: Landing.Landing
-  readonly relay: Relay["Service"]
-  readonly timers: Timers
+interface DoorsOptions extends Omit<Fittings, "broke" | "ended" | "noTarget"> {
   readonly log: LogOnce.LogOnce
-  /** A line for each connection, at the level of debugging. */
-  readonly describes: boolean
 }
 
 /** Where connections come in: each gets its target and its life. */
@@ -140,24 +124,27 @@ class Doors {
   private readonly empty = Deferred.makeUnsafe<void>()
   private readonly fittings: Fittings
 
-  constructor(fittings: Fittings) {
-    this.fittings = fittings
+  constructor({ log, ...shared }: DoorsOptions) {
+    const { describes, run, timers } = shared
+    this.fittings = {
+      ...shared,
+      broke: (error) => run(Effect.logError("a connection died of a defect", error)),
+      noTarget: (failure) => {
+        this.count(failure)
+        run(log.note(`${failure.why} ${Address.format(failure.target)}`, `${failure.message}; its client was reset`))
+      },
+      ended: (life, ending) => {
+        if (describes) run(Effect.logDebug(describe(life, ending, timers.now())))
+        this.left()
+      }
+    }
   }
 
-  /** One connection's life: whatever ends it, both sockets are closed or reset when it is over. */
-  serve(socket: Net.Socket, way: Way): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.open++
-      const client = new NodePeer(socket, this.fittings)
-      const dialing = new Dialing(this.fittings.timers)
-      // Suspended: what stands on the fiber's stack for the whole life keeps the effect that it is around.
-      return Effect.onExitPrimitive(Effect.suspend(() => this.life(client, way, dialing)), () => {
-        client.close()
-        dialing.close()
-        this.left()
-        return undefined
-      })
-    })
+  serve(socket: Net.Socket, way: Way, over: () => void): () => void {
+    this.open++
+    const life = new Life(this.fittings, way, socket, over)
+    life.start()
+    return () => life.stop()
   }
 
   drain(listeners: ReadonlyArray<NodeListener>, timeout: RelaySettings["drainTimeout"]): Effect.Effect<void> {
@@ -169,68 +156,19 @@ class Doors {
     })
   }
 
-  /** That a target could not be had is said to everybody; how a connection ended, to whoever asks for debug lines. */
-  private life(client: NodePeer, way: Way, dialing: Dialing): Effect.Effect<void> {
-    const reached = way.reach(dialing)
-    if (this.fittings.describes) {
-      return this.described(client, way.target, Effect.flatMap(reached, (socket) => this.joined(client, socket)))
-    }
-    return Effect.matchEffect(reached, {
-      onSuccess: (socket) => Effect.asVoid(this.joined(client, socket)),
-      onFailure: (failure) => this.noTarget(failure)
-    })
-  }
-
-  /** Neither side is read before both are open. */
-  private joined(client: NodePeer, socket: Net.Socket): Effect.Effect<RelayOutcome> {
-    const { relay, settings } = this.fittings
-    const server = new NodePeer(socket, this.fittings)
-    const run = relay.run(client, server)
-    return settings.proxyProtocol === "v2" ? Effect.andThen(introduce(client.socket, server), run) : run
-  }
-
-  private described(
-    client: NodePeer,
-    target: Address.Address,
-    life: Effect.Effect<RelayOutcome, ConnectFailed>
-  ): Effect.Effect<void> {
-    const { label } = client
-    return Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
-      const say = (end: string, toTarget: number, toClient: number) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) =>
-          Effect.logDebug(
-            `${label} -> ${
-              Address.format(target)
-            }: ${end}, ${toTarget} bytes to the target, ${toClient} to the client, ` +
-              `${now - startedAt} ms`
-          ))
-      return life.pipe(
-        Effect.flatMap(({ end, requestBytes, responseBytes }) => say(end, requestBytes, responseBytes)),
-        Effect.catch((failure) => Effect.andThen(this.noTarget(failure), say(failure.why, 0, 0))),
-        Effect.onInterrupt(() => say("shutdown", client.bytesRead, client.socket.bytesWritten))
-      )
-    })
-  }
-
   private left(): void {
     this.open--
     if (this.open === 0 && !this.accepting) Deferred.doneUnsafe(this.empty, Effect.void)
   }
 
-  private noTarget(failure: ConnectFailed): Effect.Effect<void> {
-    this.connectFailures[failure.why] = (this.connectFailures[failure.why] ?? 0) + 1
-    return this.fittings.log.note(
-      `${failure.why} ${Address.format(failure.target)}`,
-      `${failure.message}; its client was reset`
-    )
+  private count({ why }: ConnectFailed): void {
+    this.connectFailures[why] = (this.connectFailures[why] ?? 0) + 1
   }
 }
 
-/** Tells the target who the client is, before any of the client's bytes. */
-const introduce = (client: Net.Socket, target: Peer): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    target.write([headerV2(client)], () => resume(Effect.void))
-  })
+const describe = ({ label, startedAt, way }: Life, { how, toClient, toTarget }: Ending, now: number): string =>
+  `${label} -> ${Address.format(way.target)}: ${how}, ${toTarget} bytes to the target, ${toClient} to the client, ` +
+  `${now - startedAt} ms`
 
 const pictureOf = (
   { landing, why }: Landing.Choice,

@@ -1,9 +1,10 @@
 /** The relay as a service: whatever its targets and clients do, it goes on, counts it, says it once, and keeps nothing. */
 import { assert, it } from "@effect/vitest"
 import { headerV2 } from "@headgate/node/ProxyProtocol"
-import type { RelayServer } from "@headgate/node/RelayServer"
-import { Effect, Exit, Fiber, References, Scope } from "effect"
+import * as RelayServer from "@headgate/node/RelayServer"
+import { Context, Effect, Exit, Fiber, Layer, References, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import { Relay } from "headgate"
 import * as ChildProcess from "node:child_process"
 import Dns from "node:dns"
 import { syncBuiltinESMExports } from "node:module"
@@ -104,6 +105,34 @@ describe("a target's name", () => {
     }))
 })
 
+describe("a connection that breaks", () => {
+  it.live("inside a callback ends alone: it is logged, its client is reset, and its target too", () => {
+    const log = logged()
+    return Effect.gen(function*() {
+      const target = yield* origin(echo)
+      const settings = settingsFor([`127.0.0.1:0=${textOf(target)}`])
+      const services = yield* Layer.build(RelayServer.layer(settings))
+      const real = Context.get(services, Relay)
+      let calls = 0
+      const runUnsafe: typeof real.runUnsafe = (...all) => {
+        if (calls++ === 0) throw new Error("a mistake")
+        return real.runUnsafe(...all)
+      }
+      const it = yield* Effect.provide(
+        RelayServer.make(settings),
+        Context.add(services, Relay, { ...real, runUnsafe })
+      )
+      const soon = 5000
+      assert.strictEqual((yield* Effect.timeout(ask(it.listening[0], "nobody there"), soon)).end, "reset")
+      assert.strictEqual((yield* ask(it.listening[0], "still here")).text, "still here")
+      yield* eventually(Effect.sync(() => connectionsOf(target).length), (count) => count === 0, Date.now() + soon)
+      const { server } = yield* eventually(it.picture, isAtRest)
+      assert.strictEqual(server.accepted, 2)
+      assert.match(log.lines.join("\n"), /a connection died of a defect.*a mistake/)
+    }).pipe(Effect.provide(log.layer))
+  })
+})
+
 describe("--proxy-protocol v2", () => {
   const kinds: ReadonlyArray<readonly [kind: string, listen: (directory: string) => string]> = [
     ["IPv4", () => "127.0.0.1:0"],
@@ -151,7 +180,7 @@ const deaf: Effect.Effect<string, never, Scope.Scope> = Effect.gen(function*() {
 const attempts = 5
 
 /** So many clients at once; how each ended. */
-const clientsOf = (it: RelayServer, count = attempts) =>
+const clientsOf = (it: RelayServer.RelayServer, count = attempts) =>
   Effect.forEach(Array.from({ length: count }), () => ask(it.listening[0], "?"), { concurrency: "unbounded" })
 
 const failing: ReadonlyArray<

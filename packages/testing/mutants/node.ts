@@ -4,14 +4,38 @@
  */
 import { mutantsOf } from "./mutant.ts"
 
-const connect = mutantsOf("node", "packages/node/src/Connect.ts", [
+const dialing = mutantsOf("node", "packages/node/src/internal/dialing.ts", [
   {
     name: "reading-before-the-target-is-connected",
     law: "bounds",
     rule: "both sides are read as soon as the target is dialled",
     row: "F6",
-    find: "Effect.onError(connectedWithin(socket, ms), () => Effect.sync(() => abortSocket(socket))),\n",
-    replace: "ms < 0 ? connectedWithin(socket, ms) : Effect.void,\n"
+    find: "    socket.on(\"connect\", () => this.connected(socket))\n",
+    replace: "    queueMicrotask(() => this.connected(socket))\n"
+  },
+  {
+    name: "closed-while-a-socket-opens",
+    law: "L9",
+    rule: "whoever closes a dialing while it opens a socket closes the one before",
+    find: "    if (this.tell === undefined) return this.close()\n",
+    replace: ""
+  }
+])
+
+const life = mutantsOf("node", "packages/node/src/internal/life.ts", [
+  {
+    name: "a-life-that-breaks-goes-on",
+    law: "ends",
+    rule: "what throws in a connection's callback is logged, and no more",
+    find: "      this.fittings.broke(error)\n      this.stop()\n",
+    replace: "      this.fittings.broke(error)\n"
+  },
+  {
+    name: "an-end-leaves-the-target",
+    law: "ends",
+    rule: "at a connection's end its client is closed",
+    find: "    this.dialing.close()\n",
+    replace: ""
   }
 ])
 
@@ -20,8 +44,8 @@ const peer = mutantsOf("node", "packages/node/src/NodePeer.ts", [
     name: "a-socket-is-read-before-anybody-asks",
     law: "overdraft",
     rule: "a socket is read from the moment at which it is a peer",
-    find: "    socket.pause()\n    Reflect.set(socket, peerKey, this)\n",
-    replace: "    Reflect.set(socket, peerKey, this)\n    socket.on(\"data\", NodePeer.#listeners.data)\n"
+    find: "    socket.pause()\n    const peered",
+    replace: "    socket.on(\"data\", NodePeer.#listeners.data)\n    const peered"
   },
   {
     name: "an-aborted-write-is-done-at-once",
@@ -48,4 +72,4 @@ const status = mutantsOf("node", "packages/node/src/StatusServer.ts", [
   }
 ])
 
-export const node = [...connect, ...peer, ...status]
+export const node = [...dialing, ...life, ...peer, ...status]

@@ -306,14 +306,14 @@ const relayed = mutantsOf("relay", "packages/headgate/src/internal/relay.ts", [
     name: "the-outcome-inside-the-end",
     law: "L9",
     rule: "who waits for a connection's outcome is resumed in the step that ended it",
-    find: "this.turns.later(() => resume(Effect.succeed(outcome)))",
-    replace: "resume(Effect.succeed(outcome))"
+    find: "this.turns.later(() => tell(outcome))",
+    replace: "tell(outcome)"
   },
   {
     name: "an-interrupt-leaves-the-connection",
     law: "L9",
     rule: "who is interrupted leaves its connection to its peers",
-    find: "      return Effect.sync(() => connection.finish(\"shutdown\", undefined))\n",
+    find: "      return Effect.sync(stop)\n",
     replace: ""
   },
   {
@@ -321,16 +321,16 @@ const relayed = mutantsOf("relay", "packages/headgate/src/internal/relay.ts", [
     law: "L9",
     rule: "a connection is made, and then looked after",
     find: `    Effect.callback((resume) => {
-      const connection = this.connect(client, target)
+      const stop = this.runUnsafe(client, target, (outcome) => resume(Effect.succeed(outcome)))
+      return Effect.sync(stop)
+    })
 `,
     replace:
       `    Effect.flatMap(Effect.sync(() => this.connect(client, target)), (connection) => Effect.callback((resume) => {
-`,
-    and: [{
-      file: "packages/headgate/src/internal/relay.ts",
-      find: "      return Effect.sync(() => connection.finish(\"shutdown\", undefined))\n    })\n",
-      replace: "      return Effect.sync(() => connection.finish(\"shutdown\", undefined))\n    }))\n"
-    }]
+      connection.whenOver((outcome) => this.turns.later(() => resume(Effect.succeed(outcome))))
+      return Effect.sync(() => connection.finish("shutdown", undefined))
+    }))
+`
   },
   {
     name: "a-closed-relay-takes-connections",

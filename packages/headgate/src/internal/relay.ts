@@ -109,11 +109,16 @@ class RelayImpl {
   /** A connection that exists has both peers, and is finished if whoever waits for it is interrupted. */
   readonly run = (client: Peer, target: Peer): Effect.Effect<RelayOutcome> =>
     Effect.callback((resume) => {
-      const connection = this.connect(client, target)
-      // By the dispatcher: never inside the step that ended it.
-      connection.whenOver((outcome) => this.turns.later(() => resume(Effect.succeed(outcome))))
-      return Effect.sync(() => connection.finish("shutdown", undefined))
+      const stop = this.runUnsafe(client, target, (outcome) => resume(Effect.succeed(outcome)))
+      return Effect.sync(stop)
     })
+
+  readonly runUnsafe = (client: Peer, target: Peer, tell: (outcome: RelayOutcome) => void): () => void => {
+    const connection = this.connect(client, target)
+    // By the dispatcher: never inside the step that ended it.
+    connection.whenOver((outcome) => this.turns.later(() => tell(outcome)))
+    return () => connection.finish("shutdown", undefined)
+  }
 
   /** Ends all connections, and those still to come. */
   readonly close: Effect.Effect<void> = Effect.sync(() => {

@@ -98,6 +98,8 @@ const nameOf = (options: Net.NetConnectOpts): string =>
 
 const none: ReadonlyArray<string> = []
 
+type Tell = (outcome: Net.Socket | Attempt) => void
+
 export class Dialing {
   /** The last that was opened. */
   socket: Net.Socket | undefined = undefined
@@ -108,9 +110,10 @@ export class Dialing {
   private failures: ReadonlyArray<string> = none
   private why: ConnectFailure = "timeout"
   private deadline = 0
-  private stopTimer = nothing
+  /** What the next answer is waited for with: a timer, or a lookup. */
+  private stopWaiting = nothing
   /** Until it is known how it ended, or nobody wants to know any more. */
-  private tell: ((outcome: Net.Socket | Attempt) => void) | undefined = undefined
+  private tell: Tell | undefined = undefined
 
   constructor(timers: Timers, dial: (options: Net.NetConnectOpts) => Net.Socket = dialNode) {
     this.timers = timers
@@ -121,26 +124,23 @@ export class Dialing {
     return this.timers.now()
   }
 
-  /** The first that answers, paused. Interrupted, none is left open. Once. */
-  to<E>(
-    endpoints: ReadonlyArray<Net.NetConnectOpts>,
-    deadline: number,
-    failed: (attempt: Attempt) => E
-  ): Effect.Effect<Net.Socket, E> {
-    return Effect.callback((resume) => {
-      this.endpoints = endpoints
-      this.deadline = deadline
-      this.tell = (outcome) =>
-        resume(outcome instanceof Attempt ? Effect.fail(failed(outcome)) : Effect.succeed(outcome))
-      this.next()
-      return Effect.sync(() => this.close())
-    })
+  /** `tell` is called once, with the first that answers, paused, or why none did; not after `close`. Begin once. */
+  begin(endpoints: ReadonlyArray<Net.NetConnectOpts>, deadline: number, tell: Tell): void {
+    this.endpoints = endpoints
+    this.deadline = deadline
+    this.tell = tell
+    this.next()
+  }
+
+  /** What comes before there are endpoints: `close` stops it. */
+  isPreparedBy(stop: () => void): void {
+    this.stopWaiting = stop
   }
 
   /** Nothing is told from here on. A socket that ended in order is closed, any other aborted. Safe to repeat. */
   close(): void {
     this.tell = undefined
-    this.stopTimer()
+    this.stopWaiting()
     if (this.socket !== undefined) closeSocket(this.socket)
   }
 
@@ -166,7 +166,7 @@ export class Dialing {
     if (this.tell === undefined) return this.close()
     socket.on("error", (error) => this.failed(socket, error))
     socket.on("connect", () => this.connected(socket))
-    this.stopTimer = this.timers.after(shareMs, () => this.failed(socket, noAnswer(shareMs)))
+    this.stopWaiting = this.timers.after(shareMs, () => this.failed(socket, noAnswer(shareMs)))
   }
 
   private connected(socket: Net.Socket): void {
@@ -175,7 +175,7 @@ export class Dialing {
 
   private failed(socket: Net.Socket | undefined, error: unknown): void {
     if (this.tell === undefined || socket !== this.socket) return
-    this.stopTimer()
+    this.stopWaiting()
     if (socket !== undefined) abortSocket(socket)
     const { why, words } = error instanceof Attempt ? error : attemptOf(error)
     const endpoint = this.endpoints[this.failures.length]
@@ -188,7 +188,7 @@ export class Dialing {
   private over(outcome: Net.Socket | Attempt): void {
     const { tell } = this
     this.tell = undefined
-    this.stopTimer()
+    this.stopWaiting()
     tell?.(outcome)
   }
 }

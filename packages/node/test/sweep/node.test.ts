@@ -144,6 +144,7 @@ const rows: { readonly [name: string]: Row<Headgate.Services> } = {
 const withSockets = [
   "Landing.choose",
   "NodeListener.listen",
+  "NodeListener.listenServing",
   "RelayServer.make",
   "StatusServer.make",
   "RelayCommand.relayCommand"
