@@ -4,7 +4,7 @@ import { measure } from "../src/relay/measure.ts"
 import { smoke, smokes } from "../src/relay/smoke.ts"
 
 const broken = (name: string) => script(name, new URL(`./fixtures/${name}.ts`, import.meta.url))
-const times = { connections: 2, warmMs: 0, windowMs: 60 }
+const times = { connections: 2, onTheWayBytes: 256 * 1024, warmMs: 0, windowMs: 60 }
 
 describe("bench:relay", () => {
   it.each(smokes)("$contestant.name does its works, and all figures of them are numbers", async (one) => {

@@ -87,7 +87,7 @@ const bufferSize: Growth = {
     sized("nginx", nginx),
     ...[pipe, pipeline, nodeSocket].map(fixed)
   ],
-  work: () => ({ is: "bulk", connections: 50, warmMs: 400, windowMs: 900 }),
+  work: () => ({ is: "bulk", connections: 50, onTheWayBytes: 256 * KiB, warmMs: 400, windowMs: 900 }),
   value: ({ cpuNsPerOperation = Number.NaN }) => cpuNsPerOperation * 1000,
   impossible: () => undefined
 }

@@ -9,7 +9,7 @@ const times = { warmMs: 0, windowMs: 60 }
 
 /** What everybody is measured by. */
 const common: ReadonlyArray<Work> = [
-  { is: "bulk", connections: 3, ...times },
+  { is: "bulk", connections: 3, onTheWayBytes: 256 * 1024, ...times },
   { is: "pingPong", connections: 3, ...times },
   { is: "churn", connections: 3, ...times }
 ]

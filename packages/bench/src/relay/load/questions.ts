@@ -4,7 +4,13 @@ import * as Schema from "effect/Schema"
 const times = { warmMs: Schema.Number, windowMs: Schema.Number }
 
 export const Work = Schema.Union([
-  Schema.Struct({ is: Schema.Literal("bulk"), connections: Schema.Number, ...times }),
+  Schema.Struct({
+    is: Schema.Literal("bulk"),
+    connections: Schema.Number,
+    /** Of each stream: sent, and not yet read by its client. At least one piece. */
+    onTheWayBytes: Schema.Number,
+    ...times
+  }),
   Schema.Struct({ is: Schema.Literal("pingPong"), connections: Schema.Number, ...times }),
   Schema.Struct({ is: Schema.Literal("paced"), connections: Schema.Number, pauseMs: Schema.Number, ...times }),
   Schema.Struct({ is: Schema.Literal("churn"), connections: Schema.Number, ...times }),
