@@ -77,6 +77,11 @@ export class Progress {
     this.lastDoneAt = now
   }
 
+  /** A write began and was over in the same moment, and left nothing of its buffer: the next one makes a mark of its own. */
+  passed(): void {
+    this.lastWasSlow = false
+  }
+
   inFlightMs(now: number): number {
     return this.inFlightSince === undefined ? 0 : now - this.inFlightSince
   }

@@ -61,6 +61,8 @@ export class Connection implements Filler, Linked<Connection> {
   readonly request: Direction
   readonly response: Direction
   outcome: RelayOutcome | undefined = undefined
+  /** Bytes have moved since the last sweep, which knows the time: a clock costs as much as a buffer. */
+  hasMoved = false
   lastActivityAt: number
   /** A place in the run queue, for those that have had to wait. */
   private runnable: Runnable | undefined = undefined
@@ -312,8 +314,8 @@ export class Direction implements PeerEvents {
     if (this.sourceEnded) throw new Error(`${this.source.label} sent bytes behind its own end`)
     const rest = this.overdraft.length > 0 ? bytes : this.place(bytes)
     if (rest.length > 0) this.stash(rest)
+    this.connection.hasMoved = true
     this.pump()
-    this.connection.lastActivityAt = this.now()
   }
 
   /** The same for all that happens in one step. */
@@ -378,7 +380,7 @@ export class Direction implements PeerEvents {
     const count = this.source.read(into)
     buffer.commit(count)
     this.isReadable = count === into.length
-    if (count > 0) this.connection.lastActivityAt = this.now()
+    if (count > 0) this.connection.hasMoved = true
   }
 
   private unstash(): void {
@@ -413,7 +415,6 @@ export class Direction implements PeerEvents {
     const views = firstBytes(buffer, allowance)
     const count = Math.min(buffer.length, allowance)
     this.moves(count)
-    this.progress.begin(this.now(), this.written, this.stillHolds)
     this.hold(buffer)
     this.inFlightBytes = count
     try {
@@ -422,7 +423,9 @@ export class Direction implements PeerEvents {
       this.inFlightBytes = 0
       throw error
     }
-    return this.inFlightBytes === 0
+    if (this.inFlightBytes === 0) return true
+    this.progress.begin(this.now(), this.written, this.stillHolds)
+    return false
   }
 
   /** `done`, one function for all writes: no closure for each. */
@@ -443,9 +446,9 @@ export class Direction implements PeerEvents {
     if (count === 0 || buffer === undefined) throw new Error(`${this.sink.label} was done twice with a write`)
     if (!accepted) return this.connection.finish("reset", new Error(`${this.sink.label} is gone`))
     if (!this.isPumping) this.at = 0
-    const now = this.now()
-    this.progress.done(now)
-    this.connection.lastActivityAt = now
+    if (this.progress.inFlightSince !== undefined) this.progress.done(this.now())
+    else this.passed(buffer.length > count)
+    this.connection.hasMoved = true
     this.seen = undefined
     this.written += count
     this.connection.shared.moved(this.side, count)
@@ -454,6 +457,14 @@ export class Direction implements PeerEvents {
     buffer.consume(count)
     this.stillHolds = buffer.length > 0
     this.pump()
+  }
+
+  /** A write was over at once. When that was matters only if the next one goes on with the bytes that it left. */
+  private passed(leavesBytes: boolean): void {
+    if (!leavesBytes) return this.progress.passed()
+    const now = this.now()
+    this.progress.begin(now, this.written, this.stillHolds)
+    this.progress.done(now)
   }
 
   /** Pinned from now on: what is in hand goes to nobody, and stays when it becomes empty. */

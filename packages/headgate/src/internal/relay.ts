@@ -59,7 +59,8 @@ class RelayImpl {
     stalled: 0,
     shutdown: 0
   }
-  private readonly bytes = { request: 0, response: 0 }
+  private requestBytes = 0
+  private responseBytes = 0
   private overdraftBytes = 0
   private overdraftHighWaterBytes = 0
   private overdrafts = 0
@@ -93,7 +94,8 @@ class RelayImpl {
       askForTurn: () => this.turns.ask(),
       nextTurn: (direction) => this.turns.resume(direction),
       moved: (side, bytes) => {
-        this.bytes[side] += bytes
+        if (side === "request") this.requestBytes += bytes
+        else this.responseBytes += bytes
       },
       overdraft: (bytes) => this.countOverdraft(bytes),
       isShort: () => pool.waitQueue.pressureUnsafe().queued > 0,
@@ -132,8 +134,8 @@ class RelayImpl {
     overdraftBytes: this.overdraftBytes,
     overdraftHighWaterBytes: this.overdraftHighWaterBytes,
     overdrafts: this.overdrafts,
-    requestBytes: this.bytes.request,
-    responseBytes: this.bytes.response,
+    requestBytes: this.requestBytes,
+    responseBytes: this.responseBytes,
     ended: { ...this.ended }
   }))
 
@@ -142,6 +144,7 @@ class RelayImpl {
     const now = this.clock.currentTimeMillisUnsafe()
     const sinceLastMs = now - this.sweptAt
     this.sweptAt = now
+    for (const connection of toArray(this.connections)) this.noteMoves(connection, now)
     const { oldestWaitMs, queued } = this.pool.waitQueue.pressureUnsafe()
     const isShort = oldestWaitMs >= this.settings.stallGraceMs
     const everyMs = isShort ? 0 : Math.min(sampleEveryMs, this.settings.idleTimeoutMs * quietPart)
@@ -160,7 +163,8 @@ class RelayImpl {
    */
   private sample(now: number): void {
     this.sampledAt = now
-    const quietMs = this.settings.idleTimeoutMs * quietPart
+    // The last activity may have been a sweep earlier than is known.
+    const quietMs = Math.max(1, this.settings.idleTimeoutMs * quietPart - sweepEveryMs)
     const watched = this.directions((direction) =>
       Math.max(direction.progress.inFlightMs(now), direction.progress.stalledMs(now)) > this.settings.stallGraceMs ||
       (now - direction.connection.lastActivityAt >= quietMs && !direction.isSettled)
@@ -196,6 +200,13 @@ class RelayImpl {
       direction.connection.finish("stalled", undefined)
     }
     return this.ended.stalled - before
+  }
+
+  /** Later than the bytes by less than a sweep: nobody is taken for idle too early. */
+  private noteMoves(connection: Connection, now: number): void {
+    if (!connection.hasMoved) return
+    connection.hasMoved = false
+    connection.lastActivityAt = now
   }
 
   private expire(connection: Connection, now: number, sinceLastMs: number): void {
