@@ -21,7 +21,10 @@ import type { TaskScheduler } from "./TaskScheduler.ts"
  * @since 0.1.0
  */
 export interface RelayOptions {
-  /** No byte moved in either direction for so long: reset. Its clock stands while a direction waits for a buffer. Default 5 minutes. */
+  /**
+   * No byte moved in either direction for so long: reset, at most half a second later (two sweeps). Its clock stands while a
+   * direction waits for a buffer. Default 5 minutes.
+   */
   readonly idleTimeout?: Duration.Input | undefined
   /** A direction has waited for a buffer for so long: reset. Default 2 minutes. */
   readonly queueTimeout?: Duration.Input | undefined

@@ -8,15 +8,14 @@
  */
 import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import * as Dns from "node:dns"
-import * as Net from "node:net"
+import type * as Net from "node:net"
 import * as Address from "./Address.ts"
-import { Attempt, attemptOf, Dialing, noAnswer, timersHere } from "./internal/dialing.ts"
-import { socketOptions } from "./NodePeer.ts"
+import { Dialing } from "./internal/dialing.ts"
+import { timersHere } from "./internal/timers.ts"
+import { Way } from "./internal/way.ts"
 
 /**
  * Why a connection could not be made.
@@ -76,12 +75,6 @@ export interface ConnectOptions {
   readonly dial?: ((options: Net.NetConnectOpts) => Net.Socket) | undefined
 }
 
-const lookup = (host: string): Effect.Effect<ReadonlyArray<ResolvedAddress>, unknown> =>
-  Effect.callback((resume) => {
-    Dns.lookup(host, { all: true, order: "verbatim" }, (error, addresses) =>
-      resume(error === null ? Effect.succeed(addresses) : Effect.fail(error)))
-  })
-
 /**
  * IPv6 and IPv4 by turns, beginning with the family that the resolver put first: a family that is dead costs one attempt.
  *
@@ -94,76 +87,6 @@ export const interleave = (addresses: ReadonlyArray<ResolvedAddress>): ReadonlyA
   return Array.from({ length: Math.max(first.length, second.length) }, (_, i) => [first[i], second[i]])
     .flat()
     .filter((address) => address !== undefined)
-}
-
-const at = (host: string, port: number): Net.NetConnectOpts => ({ ...socketOptions, host, port })
-
-const endpointsOf = (
-  host: string,
-  port: number,
-  options: ConnectOptions
-): Effect.Effect<ReadonlyArray<Net.NetConnectOpts>, Attempt> =>
-  (options.resolve ?? lookup)(host).pipe(
-    Effect.mapError(attemptOf),
-    Effect.filterOrFail((found) => found.length > 0, () => new Attempt({ why: "nameNotFound", words: "no address" })),
-    Effect.map((found) => interleave(found).map(({ address }) => at(address, port)))
-  )
-
-const within = <A, R>(ms: number, effect: Effect.Effect<A, Attempt, R>): Effect.Effect<A, Attempt, R> =>
-  Effect.timeoutOrElse(effect, { duration: ms, orElse: () => Effect.fail(noAnswer(ms)) })
-
-/** Where a target is that needs no lookup; undefined for a name. */
-const knownEndpoints = (target: Address.Address): ReadonlyArray<Net.NetConnectOpts> | undefined => {
-  if (target._tag === "Unix") return [{ ...socketOptions, path: target.path }]
-  const { host, port } = target
-  return host !== undefined && Net.isIP(host) !== 0 ? [at(host, port)] : undefined
-}
-
-/**
- * The way to a target, made once for all of its connections.
- *
- * @internal
- */
-export class Way {
-  readonly target: Address.Address
-  private readonly options: ConnectOptions
-  private readonly limitMs: number
-  private readonly known: ReadonlyArray<Net.NetConnectOpts> | undefined
-
-  constructor(target: Address.Address, options: ConnectOptions) {
-    this.target = target
-    this.options = options
-    this.limitMs = Duration.toMillis(Duration.fromInputUnsafe(options.connectTimeout ?? "5 seconds"))
-    this.known = knownEndpoints(target)
-  }
-
-  /**
-   * Opens a socket to it, which is the dialing's, whose owner closes it. `tell` is called once, if the dialing is not closed
-   * before. `run` is for the lookup of a name.
-   */
-  begin(
-    dialing: Dialing,
-    run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
-    tell: (outcome: Net.Socket | ConnectFailed) => void
-  ): void {
-    const deadline = dialing.now + this.limitMs
-    const told = (outcome: Net.Socket | Attempt) => tell(outcome instanceof Attempt ? this.failed(outcome) : outcome)
-    if (this.known !== undefined) return dialing.begin(this.known, deadline, told)
-    const lookup = run(Effect.match(within(this.limitMs, this.lookedUp), {
-      onSuccess: (endpoints) => dialing.begin(endpoints, deadline, told),
-      onFailure: told
-    }))
-    dialing.isPreparedBy(() => lookup.interruptUnsafe())
-  }
-
-  private failed({ why, words }: Attempt): ConnectFailed {
-    return new ConnectFailed({ target: this.target, why, detail: words })
-  }
-
-  private get lookedUp(): Effect.Effect<ReadonlyArray<Net.NetConnectOpts>, Attempt> {
-    const { options, target } = this
-    return target._tag === "Unix" ? Effect.succeed([]) : endpointsOf(target.host ?? "localhost", target.port, options)
-  }
 }
 
 /**
@@ -187,12 +110,14 @@ export const connect = (
   )
 
 const reached = (way: Way, dialing: Dialing): Effect.Effect<Net.Socket, ConnectFailed> =>
-  Effect.contextWith((context: Context.Context<never>) =>
-    Effect.callback((resume) => {
-      way.begin(dialing, Effect.runForkWith(context), (outcome) =>
-        resume(outcome instanceof ConnectFailed ? Effect.fail(outcome) : Effect.succeed(outcome)))
-      return Effect.sync(() =>
-        dialing.close()
+  Effect.contextWith((context: Context.Context<never>) => {
+    const run = Effect.runForkWith(context)
+    return Effect.callback((resume) => {
+      way.begin(
+        dialing,
+        run,
+        (outcome) => resume(outcome instanceof ConnectFailed ? Effect.fail(outcome) : Effect.succeed(outcome))
       )
+      return Effect.sync(() => dialing.close())
     })
-  )
+  })

@@ -19,6 +19,20 @@ const dialing = mutantsOf("node", "packages/node/src/internal/dialing.ts", [
     rule: "whoever closes a dialing while it opens a socket closes the one before",
     find: "    if (this.tell === undefined) return this.close()\n",
     replace: ""
+  },
+  {
+    name: "a-lookup-that-is-over-hides-the-timer",
+    law: "L9",
+    rule: "what stops a lookup is what stops the waiting, though the lookup has begun the dialing by then",
+    find: "    if (this.endpoints.length === 0) this.stopWaiting = stop\n",
+    replace: "    this.stopWaiting = stop\n"
+  },
+  {
+    name: "a-closed-dialing-begins",
+    law: "L9",
+    rule: "a lookup that ends behind the close opens a socket",
+    find: "    if (this.isClosed) return\n",
+    replace: ""
   }
 ])
 
@@ -34,8 +48,15 @@ const life = mutantsOf("node", "packages/node/src/internal/life.ts", [
     name: "an-end-leaves-the-target",
     law: "ends",
     rule: "at a connection's end its client is closed",
-    find: "    this.dialing.close()\n",
+    find: "    this.attempt(() => this.dialing.close())\n",
     replace: ""
+  },
+  {
+    name: "an-end-that-throws-keeps-its-place",
+    law: "ends",
+    rule: "a client that cannot be closed is the end of the end",
+    find: "    this.attempt(() => this.client.close())\n",
+    replace: "    this.client.close()\n"
   }
 ])
 

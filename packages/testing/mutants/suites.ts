@@ -133,8 +133,8 @@ export const suites: { readonly [P in Part]: { readonly [L in Law]?: ReadonlyArr
   },
   node: {
     L2: [peers],
-    L9: [node("sweep/node", { only: /Connect.connect/ })],
-    ends: [node("RelayServer", { only: /breaks|resets what is left/ })],
+    L9: [node("Dialing"), node("sweep/node", { only: /Connect.connect/ })],
+    ends: [node("Dialing", { only: /a life/ }), node("RelayServer", { only: /breaks|resets what is left/ })],
     overdraft: [peers],
     bounds: [node("Connect", { only: /refused|falls back/ }), node("StatusServer", { only: /it answers while/ })]
   }

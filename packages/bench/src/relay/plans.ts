@@ -91,13 +91,21 @@ const everybody = [plain, readiness, pipe, pipeline, nodeSocket, haproxy16, ngin
 /** Whose rows have no bound. */
 const reported = [pipeline, nodeSocket, nginx16]
 
+const bulkWith = (onTheWayBytes: number): Work => ({
+  is: "bulk",
+  connections: 50,
+  onTheWayBytes,
+  warmMs: 600,
+  windowMs: 1200
+})
+
 const bulk: Plan = (() => {
   const { row, ...rest } = cost(
     "bulk",
     "bulk, 50 connections: CPU per GB",
     "ms",
     1 / 1000,
-    { is: "bulk", connections: 50, onTheWayBytes: 256 * KiB, warmMs: 600, windowMs: 1200 },
+    bulkWith(256 * KiB),
     [...everybody, haproxy64]
   )
   return {
@@ -123,7 +131,7 @@ const deepBulk: Plan = (() => {
     "the same with 2 MiB of each stream on its way",
     "ms",
     1 / 1000,
-    { is: "bulk", connections: 50, onTheWayBytes: 2048 * KiB, warmMs: 600, windowMs: 1200 },
+    bulkWith(2048 * KiB),
     [plain, readiness, pipe, haproxy16, haproxy64]
   )
   return {

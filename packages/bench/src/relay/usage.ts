@@ -55,12 +55,13 @@ export const residentBytes = (pid: number): number => {
 
 /**
  * Connections that have ended and that the kernel remembers for a minute (TIME_WAIT), as a part of as many as it remembers at
- * most. Beyond that it forgets at once, and an end costs less.
+ * most. Beyond that it forgets at once, and an end costs less. Undefined where the kernel does not say.
  */
-export const rememberedPart = (): number => {
-  const most = Number(Fs.readFileSync("/proc/sys/net/ipv4/tcp_max_tw_buckets", "latin1"))
+export const rememberedPart = (): number | undefined => {
+  const most = "/proc/sys/net/ipv4/tcp_max_tw_buckets"
+  if (!Fs.existsSync(most)) return undefined
   const now = /^TCP: .*\btw (\d+)/m.exec(Fs.readFileSync("/proc/net/sockstat", "latin1"))?.[1]
-  return Number(now) / most
+  return now === undefined ? undefined : Number(now) / Number(Fs.readFileSync(most, "latin1"))
 }
 
 /** Somebody listens on that port, IPv4. Known without a connection, which a relay would pass on to its target. */

@@ -7,14 +7,12 @@
  * It is steps in callbacks, not a loop of effects: most targets are one address, and a connection that lives for a millisecond
  * would spend a tenth of its cost on the frames around a wait.
  */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import * as Net from "node:net"
 import type { ConnectFailure } from "../Connect.ts"
 import { abortSocket, closeSocket } from "../NodePeer.ts"
+import type { Timers } from "./timers.ts"
 
 const failures: { readonly [code: string]: readonly [ConnectFailure, string] } = {
   ECONNREFUSED: ["refused", "connection refused"],
@@ -49,46 +47,6 @@ export const attemptOf = (error: unknown): Attempt => {
 export const noAnswer = (ms: number): Attempt =>
   new Attempt({ why: "timeout", words: `no answer within ${Duration.format(Duration.millis(Math.round(ms)))}` })
 
-// ---- time ---------------------------------------------------------------------------------------------------------------
-
-/** A program's clock, for callbacks. */
-export interface Timers {
-  readonly now: () => number
-  /** Calls once, later, unless what it returns is called before. */
-  readonly after: (ms: number, then: () => void) => () => void
-}
-
-/** The clock of a program that was given none: its sleeps are Node's timers, which can be had without a fiber. */
-const usualClock = Context.get(Context.empty(), Clock.Clock)
-
-/** Longer is not known to Node's timers, and the operating system gives up long before. */
-const longestTimerMs = 2 ** 31 - 1
-
-const nothing = (): void => {}
-
-const usualTimers: Timers = {
-  now: () => usualClock.currentTimeMillisUnsafe(),
-  after: (ms, then) => {
-    if (ms > longestTimerMs) return nothing
-    const timer = setTimeout(then, ms)
-    return () => clearTimeout(timer)
-  }
-}
-
-const timersBy = (clock: Clock.Clock, context: Context.Context<never>): Timers => ({
-  now: () => clock.currentTimeMillisUnsafe(),
-  after: (ms, then) => {
-    const sleeper = Effect.runForkWith(context)(Effect.andThen(clock.sleep(Duration.millis(ms)), Effect.sync(then)))
-    return () => sleeper.interruptUnsafe()
-  }
-})
-
-/** Those of the program that this is a part of. */
-export const timersHere: Effect.Effect<Timers> = Effect.withFiber((fiber) => {
-  const clock = fiber.getRef(Clock.Clock)
-  return Effect.succeed(clock === usualClock ? usualTimers : timersBy(clock, fiber.context))
-})
-
 // ---- sockets ------------------------------------------------------------------------------------------------------------
 
 const dialNode = (options: Net.NetConnectOpts): Net.Socket => Net.connect(options)
@@ -101,6 +59,7 @@ const none: ReadonlyArray<string> = []
 type Tell = (outcome: Net.Socket | Attempt) => void
 
 export class Dialing {
+  isClosed = false
   /** The last that was opened. */
   socket: Net.Socket | undefined = undefined
   private readonly timers: Timers
@@ -111,7 +70,7 @@ export class Dialing {
   private why: ConnectFailure = "timeout"
   private deadline = 0
   /** What the next answer is waited for with: a timer, or a lookup. */
-  private stopWaiting = nothing
+  private stopWaiting: () => void = () => {}
   /** Until it is known how it ended, or nobody wants to know any more. */
   private tell: Tell | undefined = undefined
 
@@ -126,19 +85,21 @@ export class Dialing {
 
   /** `tell` is called once, with the first that answers, paused, or why none did; not after `close`. Begin once. */
   begin(endpoints: ReadonlyArray<Net.NetConnectOpts>, deadline: number, tell: Tell): void {
+    if (this.isClosed) return
     this.endpoints = endpoints
     this.deadline = deadline
     this.tell = tell
     this.next()
   }
 
-  /** What comes before there are endpoints: `close` stops it. */
+  /** What comes before there are endpoints, and `close` stops; it may have begun the dialing by the time that it is known. */
   isPreparedBy(stop: () => void): void {
-    this.stopWaiting = stop
+    if (this.endpoints.length === 0) this.stopWaiting = stop
   }
 
   /** Nothing is told from here on. A socket that ended in order is closed, any other aborted. Safe to repeat. */
   close(): void {
+    this.isClosed = true
     this.tell = undefined
     this.stopWaiting()
     if (this.socket !== undefined) closeSocket(this.socket)

@@ -11,11 +11,13 @@ import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Relay } from "headgate/Relay"
 import type * as Net from "node:net"
-import { ConnectFailed, type Way } from "../Connect.ts"
+import { ConnectFailed } from "../Connect.ts"
 import type { Landing } from "../Landing.ts"
 import { NodePeer } from "../NodePeer.ts"
 import { headerV2 } from "../ProxyProtocol.ts"
-import { Dialing, type Timers } from "./dialing.ts"
+import { Dialing } from "./dialing.ts"
+import type { Timers } from "./timers.ts"
+import type { Way } from "./way.ts"
 
 /** How a life ended, and what each side was given, in bytes. */
 export interface Ending {
@@ -101,9 +103,10 @@ export class Life {
   private end(how: string, toTarget: number, toClient: number): void {
     if (this.isOver) return
     this.isOver = true
-    this.client.close()
-    this.dialing.close()
-    this.fittings.ended(this, { how, toTarget, toClient })
+    // A part that throws must not keep the others from happening: else its place in the gate would be lost for good.
+    this.attempt(() => this.client.close())
+    this.attempt(() => this.dialing.close())
+    this.attempt(() => this.fittings.ended(this, { how, toTarget, toClient }))
     this.over()
   }
 

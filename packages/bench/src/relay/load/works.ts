@@ -187,7 +187,7 @@ const mostFillingMs = 12_000
  * whoever was measured behind a pause would seem to be slower.
  */
 const remembersAll = async (): Promise<void> => {
-  for (const from = performance.now(); rememberedPart() < 0.999 && performance.now() - from < mostFillingMs;) {
+  for (const from = performance.now(); (rememberedPart() ?? 1) < 0.999 && performance.now() - from < mostFillingMs;) {
     await Promise.race([sleep(100), failure])
   }
 }
