@@ -28,7 +28,10 @@ export interface RelayOptions {
   readonly idleTimeout?: Duration.Input | undefined
   /** A direction has waited for a buffer for so long: reset. Default 2 minutes. */
   readonly queueTimeout?: Duration.Input | undefined
-  /** A write in flight without progress for so long makes a connection evictable, while others wait. Default 30 seconds. */
+  /**
+   * A write in flight without 64 KiB of progress for so long makes a connection evictable, while others wait. Default 30 seconds.
+   * The operating system shows a slow reader in steps of up to 600 kB: let this be the time in which your slowest reads so much.
+   */
   readonly stallTimeout?: Duration.Input | undefined
   /** How long the head of a class must have waited before anybody is evicted. Default 1 second. */
   readonly stallGrace?: Duration.Input | undefined

@@ -280,8 +280,8 @@ export const flags = {
   stallTimeout: text(
     "stall-timeout",
     "duration",
-    "A peer that takes less than 64 KiB in this time, while others wait for buffers, counts as stuck and is reset: with " +
-      "the default, one slower than about 2.2 kB/s. Default \"30 seconds\""
+    "A peer that takes less than 64 KiB in this time, while others wait for buffers, counts as stuck and is reset: with the " +
+      "default, one slower than 2.2 kB/s; one of 20 kB/s is spared, though the kernel shows it in steps. Default \"30 seconds\""
   ),
   stallGrace: text(
     "stall-grace",
