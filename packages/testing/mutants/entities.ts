@@ -286,6 +286,20 @@ const run = mutantsOf("entities", "packages/headgate/src/internal/run.ts", [
     rule: "who was forked by a run may not wait, even when that run is long over",
     find: "    this.active = false\n",
     replace: ""
+  },
+  {
+    name: "a-run-that-added-nothing-leaves-its-scope-open",
+    law: "runs",
+    rule: "a run's scope is closed if something was added to it; what is added to others later is never run",
+    find: "      scope.state = closedState\n",
+    replace: ""
+  },
+  {
+    name: "all-runs-have-one-scope",
+    law: "runs",
+    rule: "the scope of a run is that of all runs",
+    find: "= { ...emptyScope }",
+    replace: "= emptyScope"
   }
 ])
 

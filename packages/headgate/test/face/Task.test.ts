@@ -4,6 +4,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
@@ -459,6 +460,31 @@ describe("what a run adds", () => {
         expect(events).toEqual(["run 1", "run 2"])
         yield* task.end
         expect(events).toEqual(["run 1", "run 2", "task, by run 2", "task, by run 1"])
+      })
+    ))
+
+  it.effect("to its own scope behind its exit is over at once: whether it is used within the run or not, each run has its own", () =>
+    manual(
+      {},
+      Effect.gen(function*() {
+        const events: Array<string> = []
+        const scopes: Array<Scope.Scope> = []
+        const task = yield* Task.make(() =>
+          Effect.gen(function*() {
+            scopes.push(yield* Effect.scope)
+            if (scopes.length === 3) yield* Effect.fail("the third")
+          })
+        )
+        const ended = yield* start(Effect.exit(task.await))
+        for (const run of [0, 1, 2]) {
+          task.wakeUnsafe("io")
+          yield* Stepper.runTasks
+          const scope = must(scopes[run])
+          expect([scope.state._tag, scopes.indexOf(scope)]).toEqual(["Closed", run])
+          yield* Scope.addFinalizerExit(scope, (exit) => Effect.sync(() => events.push(`${run} ${exit._tag}`)))
+        }
+        expect(events).toEqual(["0 Success", "1 Success", "2 Failure"])
+        yield* Fiber.await(ended)
       })
     ))
 })
