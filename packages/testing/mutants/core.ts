@@ -387,11 +387,18 @@ const gate = mutantsOf("core", "packages/headgate/src/internal/gate.ts", [
 
 const lists = mutantsOf("core", "packages/headgate/src/internal/list.ts", [
   {
-    name: "leaving-the-tail-cuts-the-queue",
+    name: "the-head-is-who-stood-behind-the-one-that-left",
     law: "L11",
-    rule: "a tail that leaves takes along what stands before it",
-    find: "if (node.next === undefined) list.tail = node.previous",
-    replace: "if (node.next === undefined) list.tail = undefined"
+    rule: "behind a head that leaves stands the next place, whether somebody is there or has left before",
+    find: "  while (block.nodes[block.start] === undefined) block.start++\n",
+    replace: "  if (block.nodes[block.start] === undefined) block.start++\n"
+  },
+  {
+    name: "when-the-last-have-left-who-comes-stands-behind-the-first",
+    law: "L11",
+    rule: "when the last block becomes empty, whoever comes next stands behind the first block",
+    find: "list.last = previous!",
+    replace: "list.last = list.first"
   }
 ])
 

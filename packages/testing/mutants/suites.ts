@@ -80,7 +80,7 @@ export const suites: { readonly [P in Part]: { readonly [L in Law]?: ReadonlyArr
     L6: core,
     L7: core,
     L8: core,
-    L11: core,
+    L11: [...core, headgate("List")],
     runs: [runQueueModel],
     turns: [chains]
   },

@@ -21,7 +21,7 @@ import { Progress, type Sample } from "../StallPolicy.ts"
 import type { Runnable, Scheduler } from "../TaskScheduler.ts"
 import type { WakeReason } from "../WakeReason.ts"
 import { Channel, type Filler } from "./channel.ts"
-import type { Linked, List } from "./list.ts"
+import type { Block, Linked } from "./list.ts"
 
 /** What a source may tell beyond what could be placed: one read that could not, and one that was under way. */
 export const overdraftLimitBytes = 128 * 1024
@@ -52,9 +52,8 @@ export interface Shared {
 
 export class Connection implements Filler, Linked<Connection> {
   /** Its place among the relay's connections. */
-  list: List<Connection> | undefined = undefined
-  previous: Connection | undefined = undefined
-  next: Connection | undefined = undefined
+  block: Block<Connection> | undefined = undefined
+  place = 0
   readonly client: Peer
   readonly target: Peer
   readonly shared: Shared

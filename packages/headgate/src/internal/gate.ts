@@ -14,7 +14,7 @@
  * its change and only then tells waiters, from a flat list, so a chain of hand-offs never grows the stack. Take, give back,
  * queue, leave and hand-off are O(1), but for a give-back while more areas are lent than a lowered limit allows, which counts
  * them; resize and trim are O(areas + waiters served), close is O(waiters + areas). Deliberately absent: fibers, promises,
- * timers, and any memory allocation once the areas exist.
+ * timers, and any memory allocation once the areas exist, but for the blocks of a queue that grows.
  *
  * The idea of a generic list of waiters, each woken by its own callback, is HAProxy's (commit a73e59b69); the hand-off
  * replaces its estimate of how many to wake.
@@ -22,7 +22,7 @@
 import type { Criticality } from "../Criticality.ts"
 import { level, order } from "../Criticality.ts"
 import { assert, broken, BrokenInvariant } from "./assert.ts"
-import { type Linked, List, push, shift, toArray, unlink } from "./list.ts"
+import { type Block, type Linked, List, push, shift, toArray, unlink } from "./list.ts"
 import { touch } from "./version.ts"
 
 /** Wakes of entities delivered by one operation before it returns: the rest waits for the next flush. */
@@ -63,9 +63,8 @@ export type News = "granted" | "closed"
 
 /** Who waits: idle, queued, or granted (then `grant` is its own until a door hands out that very buffer, or it leaves). */
 export class Waiter implements Linked<Waiter> {
-  list: List<Waiter> | undefined = undefined
-  previous: Waiter | undefined = undefined
-  next: Waiter | undefined = undefined
+  block: Block<Waiter> | undefined = undefined
+  place = 0
   state: "idle" | "queued" | "granted" = "idle"
   grant: Area | undefined = undefined
   /** Which hand-off the present grant is: tells two grants of the same area apart. */
@@ -564,7 +563,7 @@ export class Gate {
       this.options.report(error, waiter)
     }
     // In a list again: the wake took the grant, and got or waits for another, with its own wake to come.
-    if (waiter.state !== "granted" || waiter.list !== undefined) return
+    if (waiter.state !== "granted" || waiter.block !== undefined) return
     touch()
     if (accepted) push(this.uncollected, waiter)
     else this.decline(waiter)

@@ -10,13 +10,12 @@
  * never from inside a wake.
  */
 import { assert } from "./assert.ts"
-import { type Linked, List, push, shift, unlink } from "./list.ts"
+import { type Block, type Linked, List, push, shift, unlink } from "./list.ts"
 import { touch } from "./version.ts"
 
 export class RunEntry implements Linked<RunEntry> {
-  list: List<RunEntry> | undefined = undefined
-  previous: RunEntry | undefined = undefined
-  next: RunEntry | undefined = undefined
+  block: Block<RunEntry> | undefined = undefined
+  place = 0
   state: "idle" | "queued" | "running" | "ended" = "idle"
   /** Reasons not yet delivered, as bits. */
   reasons = 0

@@ -8,13 +8,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import * as fc from "fast-check"
 import { BufferPool } from "headgate/BufferPool"
 import type { ByteBuffer } from "headgate/ByteBuffer"
 import { AllocationFailed, BufferMisuse, BufferUnavailable, WaitRefused } from "headgate/PoolError"
 import { Stepper } from "headgate/Stepper"
 import { Gate, Waiter } from "../../src/internal/gate.ts"
-import { type Linked, List, push, shift, toArray, unlink } from "../../src/internal/list.ts"
 import {
   broken,
   causeOf,
@@ -541,53 +539,6 @@ describe("22: another limit", () => {
         expect(yield* BufferPool.snapshot).toEqual(before)
       })
     ))
-})
-
-describe("25: the intrusive list", () => {
-  it("is what two arrays are, whatever is pushed, taken off, unlinked and pushed again", () => {
-    interface Node extends Linked<Node> {
-      readonly name: number
-    }
-    const operation = fc.record({
-      kind: fc.constantFrom("push", "shift", "unlink"),
-      list: fc.nat({ max: 1 }),
-      node: fc.nat({ max: 5 })
-    })
-    fc.assert(fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
-      const lists = [new List<Node>(), new List<Node>()]
-      const models: Array<Array<Node>> = [[], []]
-      const nodes = Array.from(
-        { length: 6 },
-        (_, name): Node => ({ name, list: undefined, previous: undefined, next: undefined })
-      )
-      for (const { kind, list: at, node: which } of operations) {
-        const [list, model, node] = [must(lists[at]), must(models[at]), must(nodes[which])]
-        const place = models.find((model) => model.includes(node))
-        if (kind === "shift") {
-          expect(shift(list)).toBe(model.shift())
-        } else if (kind === "unlink") {
-          unlink(node)
-          place?.splice(place.indexOf(node), 1)
-        } else if (place === undefined) {
-          push(list, node)
-          model.push(node)
-        }
-        for (const [i, list] of lists.entries()) {
-          const names = must(models[i]).map(({ name }) => name)
-          expect([toArray(list).map(({ name }) => name), list.length, list.head?.name, list.tail?.name]).toEqual([
-            names,
-            names.length,
-            names.at(0),
-            names.at(-1)
-          ])
-        }
-        for (const node of nodes) {
-          const linked = models.findIndex((model) => model.includes(node))
-          expect(node.list).toBe(linked === -1 ? undefined : lists[linked])
-        }
-      }
-    }))
-  })
 })
 
 describe("26: giving back too often", () => {

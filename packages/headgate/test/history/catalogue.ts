@@ -718,8 +718,8 @@ export const cases: ReadonlyArray<Row> = [
   ),
   one(
     "25",
-    "the intrusive list against arrays",
-    acceptance("is what two arrays are, whatever is pushed, taken off, unlinked and pushed again")
+    "the list that is left from the middle, against arrays",
+    ofHeadgate("List")("is what two arrays are, whatever is pushed, taken off, unlinked and pushed again")
   ),
   one(
     "26",

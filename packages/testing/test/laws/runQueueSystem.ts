@@ -1,6 +1,7 @@
 /** The library's run queue as a `System`. */
 import type * as RunQueueModel from "@headgate/testing/RunQueueModel"
 import type * as RunQueueSpec from "@headgate/testing/RunQueueSpec"
+import { toArray } from "../../../headgate/src/internal/list.ts"
 import { RunEntry, RunQueue } from "../../../headgate/src/internal/runQueue.ts"
 import { at } from "./gateSystem.ts"
 
@@ -39,9 +40,8 @@ export class RunQueueSystem implements RunQueueModel.System {
 
   observe(): ReturnType<RunQueueModel.System["observe"]> {
     const { length, starts } = this.queue
-    const queue: Array<number> = []
-    const first = this.entries.find(({ list, previous }) => list !== undefined && previous === undefined)
-    for (let entry = first; entry !== undefined; entry = entry.next) queue.push(this.entries.indexOf(entry))
+    const list = this.entries.find(({ block }) => block !== undefined)?.block?.list
+    const queue = list === undefined ? [] : toArray<RunEntry>(list).map((entry) => this.entries.indexOf(entry))
     return { entries: this.entries.map(({ reasons, state }) => ({ state, reasons })), queue, length, starts }
   }
 }
