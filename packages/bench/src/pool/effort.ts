@@ -3,7 +3,7 @@ import type { PoolBench } from "./bench.ts"
 
 export const full: Pick<PoolBench, "effort" | "rounds"> = {
   rounds: 3,
-  effort: { warmUpMs: 1000, measureMs: 120, batch: 2000, sizes: [10, 100, 1000, 10_000, 100_000] }
+  effort: { warmUpMs: 1000, measureMs: 240, batch: 2000, sizes: [10, 100, 1000, 10_000, 100_000] }
 }
 
 export const tiny: Pick<PoolBench, "effort" | "rounds"> = {

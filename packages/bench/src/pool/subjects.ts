@@ -61,7 +61,7 @@ const single = (name: string, make: MakeBatch, manifold = 1): Subject => ({
     scoped(Effect.flatMap(make(effort.batch * manifold), (batch) =>
       Effect.promise(async () => {
         await warmUp(batch, effort.warmUpMs)
-        const { run } = await timed(batch, 2 * effort.measureMs)
+        const { run } = await timed(batch, effort.measureMs)
         return { measures: { [name]: perOperation(name, run) } }
       })))
 })
@@ -108,7 +108,7 @@ const growing = (
     let growth = 1
     for (const size of sizes) {
       const expectedMs: number = before === undefined ? 0 : before.ms * Math.max(growth, size / before.size)
-      const costs: Sized | undefined = expectedMs > longestMs ? undefined : await sized(make(size), effort.measureMs)
+      const costs: Sized | undefined = expectedMs > longestMs ? undefined : await sized(make(size), effort)
       if (costs === undefined) return { measures, stoppedAt: size }
       measures[`${name} ${size}`] = perOperation(`${name} ${size}`, costs.run)
       if (prepared !== undefined) measures[`${name} ${prepared} ${size}`] = costs.prepare.cost / costs.prepare.count
@@ -127,12 +127,19 @@ interface Sized extends Timed {
 /** The size at which code is warmed up, if there are larger ones. */
 const warmUpSize = 1000
 
-/** The costs at one size, unless preparing takes too long. */
-const sized = (make: Effect.Effect<Batch, unknown, Scope.Scope>, measureMs: number): Promise<Sized | undefined> =>
+/**
+ * The costs at one size, unless preparing takes too long. What is made once and for all (ten thousand tasks) is warmed up
+ * first, for V8 is still marking the heap that was made with it, and measured longer, over several collections of the young.
+ */
+const sized = (
+  make: Effect.Effect<Batch, unknown, Scope.Scope>,
+  { measureMs, warmUpMs }: Effort
+): Promise<Sized | undefined> =>
   scoped(Effect.flatMap(make, (batch) =>
     Effect.promise(async () => {
       try {
-        const measured = await timed(batch, measureMs)
+        if (batch.prepare === undefined) await warmUp(batch, warmUpMs)
+        const measured = await timed(batch, batch.prepare === undefined ? 2 * measureMs : measureMs)
         const parts = (batch.parts ?? 1) * measured.run.count / batch.count
         return { ...measured, partMs: measured.run.cost / 1e6 / parts }
       } catch (error) {
@@ -171,6 +178,8 @@ export const subjects: ReadonlyArray<Subject> = [
   heap("heap of driver", uncontended.driver, 20),
   heap("heap of withBuffer", uncontended.withBuffer, 20),
   heap("heap of withPermit", uncontended.withPermit, 20),
+  // Beside what it is the floor of: machines drift.
+  growing("bare resume", (size) => handOff(bareCallback, size, false)),
   ...Object.entries(contenders).flatMap(([name, contender]) => [
     growing(`hand-off of ${name}`, (size) => handOff(contender, size, false), { prepared: "parked" }),
     ...(yielders.includes(name)
@@ -178,7 +187,6 @@ export const subjects: ReadonlyArray<Subject> = [
       : []),
     ...(leavers.includes(name) ? [growing(`leave of ${name}`, (size) => leaving(contender, size))] : [])
   ]),
-  growing("bare resume", (size) => handOff(bareCallback, size, false)),
   growing("tasks", tasks),
   growing("deferred fibers", deferredFibers),
   growing("deferred fibers, no scopes", deferredFibersWithoutScopes, { only: manyWaiters })
