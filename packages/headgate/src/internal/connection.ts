@@ -367,10 +367,14 @@ export class Direction implements PeerEvents {
 
   /**
    * Has the source fill an empty buffer, if one is to be had. One that was filled before in this pump is kept in hand, unless
-   * others wait for it: then it goes to them, and this direction queues behind them.
+   * others wait for it: then it goes to them, and this direction queues behind them. Who has moved its share does not look whether
+   * there is more: the source tells that in the next turn, and an empty socket costs an exception.
    */
   private land(): void {
-    if (this.allowance() <= 0) return this.connection.shared.nextTurn(this)
+    if (this.allowance() <= 0) {
+      this.isReadable = false
+      return
+    }
     if (this.held !== undefined && this.connection.shared.isShort()) this.letGo()
     const buffer = this.alloc()
     if (buffer === undefined || this.source.read === undefined) return

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { BufferPool } from "headgate"
+import { vi } from "vitest"
 import {
   checkBytes,
   checkContract,
@@ -159,6 +160,27 @@ describe("a source that is told of", () => {
       assert.strictEqual(yield* lent, 0)
       yield* cut(link)
     })).pipe(Effect.provide(world({ relay: { turnBytes: 100 } }))))
+
+  it.effect("is not asked whether there is more than its share: it tells that in the next turn", () =>
+    settled(Effect.gen(function*() {
+      const link = yield* connect({ client: readiness, target: { ...readiness, done: "sync" } })
+      const read = vi.spyOn(link.client, "read")
+      send(link.client, 128)
+      link.client.arrive()
+      link.client.deliver()
+      assert.deepStrictEqual([link.target.acceptedBytes, read.mock.calls.length, link.client.isReading], [
+        128,
+        2,
+        false
+      ])
+      yield* turn
+      assert.deepStrictEqual([link.target.acceptedBytes, read.mock.calls.length, link.client.isReading], [128, 2, true])
+      send(link.client, 30)
+      link.client.arrive()
+      link.client.deliver()
+      assert.deepStrictEqual([link.target.acceptedBytes, read.mock.calls.length, link.client.isReading], [158, 3, true])
+      yield* cut(link)
+    })).pipe(Effect.provide(world({ relay: { turnBytes: 128 } }))))
 
   it.effect("is not read any more when the connection is over", () =>
     settled(Effect.gen(function*() {
