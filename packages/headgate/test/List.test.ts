@@ -69,6 +69,19 @@ describe("the list that is left from the middle", () => {
     }
   })
 
+  it("makes no block anew for what comes at one end and goes at the other", () => {
+    const list = new List<Node>()
+    const nodes = nodesOf(10 * many)
+    const blocks = new Set<Block<Node> | undefined>()
+    push(list, must(nodes[0]))
+    for (const node of nodes.slice(1)) {
+      push(list, node)
+      blocks.add(node.block)
+      shift(list)
+    }
+    expect([list.length, blocks.size]).toEqual([1, 2])
+  })
+
   it("keeps no block in which nobody stands", () => {
     const list = new List<Node>()
     const nodes = nodesOf(10 * many)

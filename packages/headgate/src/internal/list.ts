@@ -1,6 +1,7 @@
 /**
- * A queue that can be left from the middle: what is in it stands in blocks of places, and the blocks are linked. All is O(1),
- * for a block has 64 places.
+ * A queue that can be left from the middle: what is in it stands in blocks of places, and the blocks are linked. All but its
+ * picture is O(1), for a block has 64 places. There are at most as many blocks as nodes, and two: where most have left from the
+ * middle, a node keeps 64 places.
  *
  * Invariant: a node is in at most one list, at `node.place` of `node.block`; in none, it has no block. That one field is what
  * makes "queued twice is queued once" and "whoever leaves is in no queue" checks of one comparison. A block without a node is
