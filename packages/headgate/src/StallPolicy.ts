@@ -12,7 +12,8 @@
  * a reader of a hundred bytes a second would hold a buffer for ever. And what the kernel accepted is not enough by itself,
  * for it hides up to 4 MB: a slow but honest reader of 20 kB/s shows only in the kernel's queue. And there it shows in steps: a
  * receive window that was full opens only when a good part of it is free again, measured after 390 to 590 kB. So with the default
- * of 30 s a reader of 20 kB/s is not taken for stuck; one below 2.2 kB/s is, by definition; between them it depends on its window.
+ * of 30 s a reader of 20 kB/s is not taken for stuck (its steps take 20 to 29.5 s); one below 2.2 kB/s is, by definition; between
+ * them, and behind windows larger than were measured, it depends on the window.
  *
  * @since 0.1.0
  */

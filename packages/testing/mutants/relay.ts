@@ -95,6 +95,13 @@ const connection = mutantsOf("relay", "packages/headgate/src/internal/connection
     find: "    if (this.sourceEnded) throw new Error(`${this.source.label} sent bytes behind its own end`)\n",
     replace: ""
   },
+  {
+    name: "who-has-moved-its-share-looks-whether-there-is-more",
+    law: "turns",
+    rule: "a source is read once more behind its share of a turn, in the next, whether it has told anything or not",
+    find: "      this.isReadable = false\n      return\n    }\n    if (this.held",
+    replace: "      return this.connection.shared.nextTurn(this)\n    }\n    if (this.held"
+  },
 
   // ---- what comes back ------------------------------------------------------------------------------------------------
   {

@@ -197,7 +197,10 @@ export class Direction implements PeerEvents {
   /** The write before left bytes in the buffer, so that the buffer has not been given back since. */
   private stillHolds = false
   private isReading = false
-  /** The source told that there is something to read, and no read has shown since that there is nothing more. */
+  /**
+   * The source told that there is something to read, and no read has shown since that there is nothing more. Not when its share of
+   * a turn is used up either: while reading is on it tells again.
+   */
   private isReadable = false
   private sourceEnded = false
   private isEnding = false
